@@ -1,0 +1,167 @@
+/**
+ * A group owns what must be shared between calls; a command says how one call behaves.
+ *
+ * By now that is the pool, the timer of the deadlines and the counts. A group is a service, so that a forgotten one is a compile
+ * error, or a plain value, where groups come from data.
+ *
+ * @since 0.1.0
+ */
+import * as Config from "effect/Config"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
+import { checkEffect } from "./internal/Options.ts"
+import { poolOptions } from "./internal/PoolState.ts"
+import { Timers } from "./internal/Timers.ts"
+import type { InvalidOptions } from "./InvalidOptions.ts"
+import type * as Pool from "./Pool.ts"
+
+/**
+ * The state that the calls of a group share.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Group {
+  readonly [GroupTypeId]: typeof GroupTypeId
+  /** Names it in errors, metrics and spans. */
+  readonly name: string
+  /** The bulkhead of its calls. */
+  readonly pool: Pool.Pool
+}
+
+/**
+ * What a group is made with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options {
+  /** How many of its calls run at once, and how many wait. */
+  readonly pool: Pool.Options
+}
+
+const options = Schema.Struct({ pool: poolOptions })
+
+/**
+ * A group, given as its class (then it is in the requirements) or as a value (then it is not).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Ref<Self = never> = Context.Key<Self, Group> | Group
+
+/**
+ * The class of a group.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Class<in out Self, in out Name extends string> extends Context.ServiceClass<Self, Name, Group> {
+  /**
+   * Provides the group, with the state that its calls share.
+   *
+   * **Gotchas**
+   *
+   * One layer, provided twice, is one group; two calls of `layer` are two, with a pool each. Options that make no sense end the
+   * building of the layer with `InvalidOptions`, as a defect.
+   */
+  layer(options: Options): Layer.Layer<Self>
+  /**
+   * The same from `Config`, so that an environment variable resizes the pool.
+   *
+   * **Example** (A pool sized by the environment)
+   *
+   * ```ts import.meta.vitest
+   * import { Group, Pool } from "@blackgate/core"
+   * import { Config, ConfigProvider, Effect } from "effect"
+   *
+   * class Session extends Group.Service<Session>()("service.session") {
+   *   static readonly Live = Session.layerConfig({
+   *     pool: { maxConcurrent: Config.Int("SESSION_POOL").pipe(Config.withDefault(10)) }
+   *   })
+   * }
+   *
+   * const program = Effect.gen(function*() {
+   *   const { pool } = yield* Session
+   *   return (yield* Pool.statistics(pool)).maxConcurrent
+   * }).pipe(
+   *   Effect.provide(Session.Live),
+   *   Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: { SESSION_POOL: "25" } }))
+   * )
+   *
+   * await Effect.runPromise(program) // => 25
+   * ```
+   */
+  layerConfig(options: Config.Wrap<Options>): Layer.Layer<Self, Config.ConfigError | InvalidOptions>
+}
+
+/**
+ * Makes the class of a group.
+ *
+ * **Example** (A group and its layer)
+ *
+ * ```ts import.meta.vitest
+ * import { Command, Group } from "@blackgate/core"
+ * import { Effect } from "effect"
+ *
+ * class Session extends Group.Service<Session>()("service.session") {}
+ *
+ * const SessionLive = Session.layer({ pool: { maxConcurrent: 10, maxQueued: 20 } })
+ *
+ * const program = Effect.succeed("user 1").pipe(
+ *   Command.within(Session, { key: "get_current_user", timeout: "1 second" })
+ * )
+ *
+ * await Effect.runPromise(Effect.provide(program, SessionLive)) // => "user 1"
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const Service = <Self>() => <const Name extends string>(name: Name): Class<Self, Name> => {
+  const tag = Context.Service<Self, Group>()(name)
+  const statics = {
+    layer: (options: Options) => Layer.effect(tag, Effect.orDie(make(name, options))),
+    layerConfig: (options: Config.Wrap<Options>) =>
+      Layer.effect(tag, Effect.flatMap(Config.unwrap(options), (options) => make(name, options)))
+  }
+  return Object.assign(tag, statics)
+}
+
+/**
+ * Makes a group as a plain value, on the current `Clock`, for as long as the scope is open.
+ *
+ * **When to use**
+ *
+ * Use where groups are made from data, such as a file: keys that it doesn't know are refused too, by name.
+ *
+ * **Gotchas**
+ *
+ * Deadlines keep to the Clock that was current here, not to the caller's.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const make = (name: string, input: Options): Effect.Effect<Group, InvalidOptions, Scope.Scope> =>
+  Effect.gen(function*() {
+    yield* checkEffect(name, options, input)
+    const timers = yield* Timers.make
+    const context = yield* Effect.context<never>()
+    return yield* Effect.acquireRelease(
+      Effect.sync(() => new GroupState(name, input, timers, context)),
+      (group) => Effect.sync(() => group.close())
+    )
+  })
+
+/**
+ * Whether something is a group (a value, not a class).
+ *
+ * @category guards
+ * @since 0.1.0
+ */
+export const isGroup = (u: unknown): u is Group => Predicate.hasProperty(u, GroupTypeId)

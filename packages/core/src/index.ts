@@ -1,0 +1,9 @@
+/**
+ * @since 0.1.0
+ */
+export * as Command from "./Command.ts"
+export * as CommandError from "./CommandError.ts"
+export * as CommandMetrics from "./CommandMetrics.ts"
+export * as Group from "./Group.ts"
+export * as InvalidOptions from "./InvalidOptions.ts"
+export * as Pool from "./Pool.ts"

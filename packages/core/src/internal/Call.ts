@@ -1,0 +1,227 @@
+/**
+ * The runtime of commands.
+ *
+ * A command knows its policies when it is made, so a call does not wrap them around each other: it *passes gates*. A gate admits
+ * the call, refuses it, or holds it in a place until it may go on. What an admitted call holds is an admission: it is told once
+ * how the call ended, the last gate first, before the caller is. Adding a policy is adding a gate; no gate knows another.
+ *
+ * A call has two ends. It is *answered* when its caller goes on, and *ended* when nothing of it is left. For an effect the two are
+ * one; a response whose body still streams is answered at the head and ended with the body. A permit stays until the end, a
+ * deadline leaves with the answer.
+ */
+import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Rejection } from "./Rejection.ts"
+
+export type Ending = Exit.Exit<unknown, unknown>
+
+/** Stands between a call and its work: one object for all calls of a group, or of a command. */
+export interface Gate {
+  /** Admits the call; or answers `undefined`, after `call.refuse(why)` or `call.hold(place)`. */
+  enter(call: Call): Admission | undefined
+}
+
+/** What an admitted call holds until it ends. Often the gate itself. */
+export interface Admission {
+  /** Once, however the call ends. */
+  leave(call: Call, exit: Ending): void
+  /** Asked before, unless the end is final: true keeps the call, held, until `call.advance()` takes it through the gates behind again. */
+  again?(call: Call, exit: Ending): boolean
+  /** Once, when the caller goes on while the work does too. */
+  answered?(call: Call): void
+  /** Once, when the work was told to stop and did not stop at once. */
+  linger?(call: Call): void
+}
+
+/** Where a held call waits, until its gate calls `call.admit` or `call.advance`. */
+export interface Place {
+  quit(): void
+}
+
+/** What a call does once every gate has let it in. */
+export interface Work {
+  /** Begins. It ends with `call.end`, now or later. */
+  start(call: Call): void
+  /** Ends early. It must still come to `call.end`; when it can, at once. */
+  stop(call: Call): void
+}
+
+/** What all calls of a command have in common. */
+export interface Plan {
+  readonly key: string
+  readonly gates: ReadonlyArray<Gate>
+  /** The caller does not wait for work that was told to stop. */
+  readonly detach: boolean
+}
+
+/** The pools whose permits a fiber is inside of: the innermost first. */
+export interface Held {
+  readonly pool: object
+  readonly call: Call
+  readonly outer: Held | undefined
+}
+
+const interrupted = Exit.failCause(Cause.interrupt())
+
+/** One execution: passes the gates, works, tells the gates how it ended, and then its caller. */
+export class Call {
+  readonly plan: Plan
+  readonly work: Work
+  readonly context: Context.Context<never>
+  readonly span: Fiber.Fiber.Cache["span"]
+  private readonly resume: (exit: Ending) => void
+
+  /** When it began, in milliseconds of the group's clock. */
+  startedAt = 0
+  /** How long it waited for permits, in milliseconds. */
+  queuedFor = 0
+  /** Whether its work has started. */
+  ran = false
+  /** Whether its caller has gone on, or will as soon as it can. */
+  answered = false
+  /** Whether nothing of it is left. */
+  ended = false
+  /** Whether its work was told to stop and has not stopped yet. */
+  lingers = false
+  /** How many gates it has passed. */
+  depth = 0
+  /** The permits that its work runs inside of, as far as its own gates know. */
+  held: Held | undefined = undefined
+  /** Why the machinery ended it, if it did: what tells its own timeout from one that its work failed with. */
+  rejection: Rejection | undefined = undefined
+
+  private readonly admissions: Array<Admission>
+  private place: Place | undefined = undefined
+  private working = false
+  // What the call ends with, whatever the work does from now on, as far out as the gate that said so; -1 is the caller.
+  private verdict: Exit.Exit<never, unknown> | undefined = undefined
+  private verdictOf = Infinity
+
+  constructor(
+    plan: Plan,
+    work: Work,
+    context: Context.Context<never>,
+    span: Fiber.Fiber.Cache["span"],
+    resume: (exit: Ending) => void
+  ) {
+    this.plan = plan
+    this.work = work
+    this.context = context
+    this.span = span
+    this.resume = resume
+    this.admissions = new Array(plan.gates.length)
+  }
+
+  /** Goes as far as it can now: through the gates that are left, then into the work. */
+  advance(): void {
+    const { admissions, plan: { gates } } = this
+    this.place = undefined
+    while (this.depth < gates.length) {
+      const admission = gates[this.depth]!.enter(this)
+      if (admission === undefined) return
+      admissions[this.depth++] = admission
+      if (this.verdict !== undefined) return this.end(this.verdict)
+    }
+    this.ran = true
+    this.working = true
+    this.lingers = false
+    this.rejection = undefined
+    this.work.start(this)
+    // An abort that came from inside `start` found nothing to stop yet.
+    if (this.working && this.verdict !== undefined) this.stop()
+  }
+
+  /** Lets a held call in. */
+  admit(admission: Admission): void {
+    this.admissions[this.depth++] = admission
+    this.advance()
+  }
+
+  hold(place: Place): undefined {
+    this.place = place
+  }
+
+  refuse(why: Rejection): undefined {
+    this.place = undefined
+    this.rejection = why
+    this.end(Exit.fail(why))
+  }
+
+  /** Ends what is inside the gate at `depth`: at once if it waits, after its finalizers if it works. */
+  abort(depth: number, why: Rejection): void {
+    if (this.ended || depth >= this.verdictOf) return
+    this.rejection = why
+    this.conclude(depth, Exit.fail(why))
+  }
+
+  /** What an interruption of the caller does. True when it has ended. */
+  cancel(): boolean {
+    if (this.ended) return true
+    this.rejection = undefined
+    this.conclude(-1, interrupted)
+    return this.ended || this.plan.detach
+  }
+
+  /** The caller goes on with `exit`; the work, and what the call holds for it, stay until `end`. */
+  answer(exit: Ending): void {
+    if (this.answered || this.ended) return
+    this.answered = true
+    for (let i = 0; i < this.depth; i++) this.admissions[i]!.answered?.(this)
+    this.resume(exit)
+  }
+
+  /** The work is over. */
+  end(exit: Ending): void {
+    if (this.ended) return
+    const admissions = this.admissions
+    this.working = false
+    this.place = undefined
+    while (this.depth > 0) {
+      if (this.verdict !== undefined) exit = withDefects(this.verdict, exit)
+      if (this.verdictOf === this.depth - 1) {
+        this.verdict = undefined
+        this.verdictOf = Infinity
+      }
+      const admission = admissions[this.depth - 1]!
+      if (this.verdict === undefined && !this.answered && admission.again?.(this, exit) === true) return
+      this.depth--
+      admission.leave(this, exit)
+    }
+    this.ended = true
+    if (!this.answered) {
+      this.answered = true
+      this.resume(exit)
+    }
+  }
+
+  private conclude(depth: number, verdict: Exit.Exit<never, unknown>): void {
+    this.verdictOf = depth
+    this.verdict = verdict
+    if (this.place !== undefined) {
+      this.place.quit()
+      this.end(verdict)
+    } else if (this.working) this.stop()
+  }
+
+  private stop(): void {
+    this.work.stop(this)
+    if (!this.working || this.lingers) return
+    this.lingers = true
+    for (let i = 0; i < this.depth; i++) this.admissions[i]!.linger?.(this)
+    if (this.plan.detach && this.verdict !== undefined) {
+      const verdict = this.verdict
+      this.answer(verdict)
+    }
+  }
+}
+
+/** Defects of the finalizers are kept beside the verdict. */
+const withDefects = (verdict: Exit.Exit<never, unknown>, exit: Ending): Ending => {
+  if (exit._tag === "Success" || verdict._tag === "Success" || exit === verdict) return verdict
+  const defects = exit.cause.reasons.filter((reason) =>
+    Cause.isDieReason(reason) && !verdict.cause.reasons.includes(reason)
+  )
+  return defects.length === 0 ? verdict : Exit.failCause(Cause.fromReasons([...verdict.cause.reasons, ...defects]))
+}

@@ -1,0 +1,68 @@
+import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
+import type { Call, Ending, Work } from "./Call.ts"
+
+export type Register = (completion: Attempt) => (() => void) | void
+
+/** Work that is a callback: no fiber is forked, and its answer may come before its end. */
+export class CallbackWork implements Work {
+  private readonly register: Register
+  private attempt: Attempt | undefined = undefined
+
+  constructor(register: Register) {
+    this.register = register
+  }
+
+  start(call: Call): void {
+    const attempt = this.attempt = new Attempt(call)
+    try {
+      const abort = this.register(attempt)
+      if (abort !== undefined) attempt.abortWith(abort)
+    } catch (defect) {
+      attempt.end(Exit.die(defect))
+    }
+  }
+
+  stop(): void {
+    this.attempt?.stop()
+  }
+}
+
+/** One run of the callback. What it says after its end is old news, and is not heard. */
+export class Attempt {
+  private call: Call | undefined
+  private abort: (() => void) | undefined = undefined
+  private stopped = false
+
+  constructor(call: Call) {
+    this.call = call
+  }
+
+  readonly answer = (value: unknown): void => this.call?.answer(Exit.succeed(value))
+
+  readonly end = (exit: Ending): void => {
+    const call = this.call
+    this.call = undefined
+    this.abort = undefined
+    call?.end(exit)
+  }
+
+  abortWith(abort: () => void): void {
+    if (this.stopped) abort() // it was ended from inside the callback, which had nothing to abort with yet
+    else if (this.call !== undefined) this.abort = abort
+  }
+
+  stop(): void {
+    const abort = this.abort
+    this.stopped = true
+    let exit: Ending = interrupted
+    try {
+      abort?.()
+    } catch (defect) {
+      exit = Exit.die(defect)
+    }
+    this.end(exit)
+  }
+}
+
+const interrupted = Exit.failCause(Cause.interrupt())

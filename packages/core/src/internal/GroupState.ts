@@ -1,0 +1,81 @@
+import type * as Context from "effect/Context"
+import * as Metric from "effect/Metric"
+import * as CommandMetrics from "../CommandMetrics.ts"
+import type * as Group from "../Group.ts"
+import { PoolState } from "./PoolState.ts"
+import { outcomes, Record } from "./Record.ts"
+import type { Timers } from "./Timers.ts"
+
+export const GroupTypeId = "~@blackgate/core/Group"
+
+/** How many keys are counted apart. */
+const maxKeys = 1000
+const others = "(other)"
+
+/** What the calls of a group share. */
+export class GroupState implements Group.Group {
+  readonly [GroupTypeId] = GroupTypeId
+  readonly name: string
+  readonly timers: Timers
+  readonly pool: PoolState
+  private readonly context: Context.Context<never>
+  private readonly records = new Map<string, Record>()
+  private readonly registrations: Array<Metric.Registration> = []
+
+  constructor(name: string, options: Group.Options, timers: Timers, context: Context.Context<never>) {
+    this.name = name
+    this.timers = timers
+    this.context = context
+    const pool = this.pool = new PoolState(name, options.pool, timers)
+    const attributes = { group: name }
+    this.lend(CommandMetrics.poolActive, attributes, () => ({ value: pool.active }))
+    this.lend(CommandMetrics.poolQueued, attributes, () => ({ value: pool.queued }))
+    this.lend(CommandMetrics.poolOverdue, attributes, () => ({ value: pool.overdue }))
+    this.lend(CommandMetrics.poolMaxConcurrent, attributes, () => ({ value: pool.maxConcurrent }))
+    this.lend(CommandMetrics.poolMaxQueued, attributes, () => ({ value: pool.maxQueued }))
+  }
+
+  /** The record of a key: its own, or, where there are too many, the one that the rest share. */
+  record(key: string): Record {
+    let record = this.records.get(key)
+    if (record !== undefined) return record
+    if (this.records.size >= maxKeys && key !== others) return this.record(others)
+    record = this.open(key)
+    this.records.set(key, record)
+    return record
+  }
+
+  /** The registry forgets the group. */
+  close(): void {
+    for (const registration of this.registrations) registration.remove()
+  }
+
+  private open(key: string): Record {
+    const record = new Record(this.name, key, this.timers, CommandMetrics.boundaries)
+    const attributes = { group: this.name, key }
+    for (const outcome of outcomes) {
+      this.lend(CommandMetrics.calls, { ...attributes, outcome }, () => ({
+        count: record.counts[outcome],
+        incremental: true
+      }))
+    }
+    this.lend(CommandMetrics.degraded, attributes, () => ({ count: record.degraded, incremental: true }))
+    this.lend(CommandMetrics.duration, attributes, () => record.duration.state())
+    this.lend(CommandMetrics.queueWait, attributes, () => record.queueWait.state())
+    return record
+  }
+
+  private lend<Input, State>(
+    metric: Metric.Metric<Input, State>,
+    attributes: { readonly [name: string]: string },
+    get: () => State
+  ): void {
+    this.registrations.push(
+      Metric.registerUnsafe(Metric.withAttributes(metric, attributes), this.context, {
+        get,
+        update: () => {},
+        modify: () => {}
+      })
+    )
+  }
+}

@@ -1,0 +1,19 @@
+import * as Context from "effect/Context"
+import type { Call, Held } from "./Call.ts"
+
+class CurrentHeld extends Context.Service<CurrentHeld, Held>()("@blackgate/core/Held") {}
+
+/** The permits that a fiber is inside of. They travel in its context, so that forked children are inside of them too. */
+export const heldIn = (context: Context.Context<never>): Held | undefined => Context.getOrUndefined(context, CurrentHeld)
+
+/** The context of a call's work. */
+export const contextOf = (call: Call): Context.Context<never> =>
+  call.held === undefined ? call.context : Context.add(call.context, CurrentHeld, call.held)
+
+/** The call whose permit of `pool` the fiber is inside of. A child that outlived the call is inside no longer. */
+export const holder = (held: Held | undefined, pool: object): Call | undefined => {
+  for (; held !== undefined; held = held.outer) {
+    if (held.pool === pool && !held.call.ended) return held.call
+  }
+  return undefined
+}

@@ -1,0 +1,215 @@
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
+import type * as Pool from "../Pool.ts"
+import type { Admission, Call, Gate, Place } from "./Call.ts"
+import { heldIn, holder } from "./Held.ts"
+import { Line, type Waiter } from "./Line.ts"
+import { duration, whole } from "./Options.ts"
+import type { Policy } from "./Policy.ts"
+import { Timed, type Timers } from "./Timers.ts"
+
+export const PoolTypeId = "~@blackgate/core/Pool"
+
+const priorities: ReadonlyArray<Pool.Priority> = ["high", "normal", "low"]
+
+/** What a pool can be made with. */
+export const poolOptions = Schema.Struct({
+  maxConcurrent: whole(1),
+  maxQueued: Schema.optional(whole(0)),
+  queueTimeout: Schema.optional(duration),
+  reentrant: Schema.optional(Schema.Boolean)
+})
+
+/** What of it can change. */
+export const poolLimits = Schema.Struct({
+  maxConcurrent: Schema.optional(whole(1)),
+  maxQueued: Schema.optional(whole(0)),
+  queueTimeout: Schema.optional(duration)
+})
+
+/** A semaphore of one-permit calls with a bounded line. It is also what an admitted call holds. */
+export class PoolState implements Admission {
+  readonly [PoolTypeId] = PoolTypeId
+  readonly name: string
+  readonly timers: Timers
+  readonly reentrant: boolean
+  readonly line = new Line<Standing>(priorities.length)
+  maxConcurrent: number
+  maxQueued: number
+  queueTimeoutMillis = Infinity
+
+  active = 0
+  overdue = 0
+  admitted = 0
+  rejected = 0
+  queueTimeouts = 0
+  waits = 0
+  waitMillis = 0
+  longestWaitMillis = 0
+
+  private granting = false
+
+  constructor(name: string, options: Pool.Options, timers: Timers) {
+    this.name = name
+    this.timers = timers
+    this.reentrant = options.reentrant === true
+    this.maxConcurrent = options.maxConcurrent
+    this.maxQueued = options.maxQueued ?? 0
+    if (options.queueTimeout !== undefined) this.queueTimeoutMillis = Duration.toMillis(options.queueTimeout)
+  }
+
+  resize(limits: Pool.Resize): void {
+    this.maxConcurrent = limits.maxConcurrent ?? this.maxConcurrent
+    this.maxQueued = limits.maxQueued ?? this.maxQueued
+    if (limits.queueTimeout !== undefined) this.queueTimeoutMillis = Duration.toMillis(limits.queueTimeout)
+    this.grant()
+  }
+
+  statistics(): Pool.Statistics {
+    const oldest = this.line.oldest()
+    return {
+      maxConcurrent: this.maxConcurrent,
+      maxQueued: this.maxQueued,
+      active: this.active,
+      queued: this.queued,
+      overdue: this.overdue,
+      admitted: this.admitted,
+      rejected: this.rejected,
+      queueTimeouts: this.queueTimeouts,
+      wait: {
+        count: this.waits,
+        total: Duration.millis(this.waitMillis),
+        longest: Duration.millis(this.longestWaitMillis),
+        current: Duration.millis(oldest === undefined ? 0 : this.timers.now() - oldest.since)
+      }
+    }
+  }
+
+  get queued(): number {
+    return this.line.length
+  }
+
+  take(call: Call): this {
+    this.active++
+    this.admitted++
+    if (!this.reentrant) call.held = { pool: this, call, outer: call.held ?? heldIn(call.context) }
+    return this
+  }
+
+  leave(call: Call): void {
+    this.active--
+    if (call.lingers) this.overdue--
+    if (!this.reentrant) call.held = call.held?.outer
+    this.grant()
+  }
+
+  linger(): void {
+    this.overdue++
+  }
+
+  waited(place: Standing): void {
+    const millis = this.timers.now() - place.since
+    place.call.queuedFor += millis
+    this.waits++
+    this.waitMillis += millis
+    if (millis > this.longestWaitMillis) this.longestWaitMillis = millis
+  }
+
+  // A call that is granted works here until it suspends, and may come back through `leave`: only the outermost loop grants, so
+  // that a line of synchronous calls does not nest.
+  grant(): void {
+    if (this.granting) return
+    this.granting = true
+    try {
+      while (this.active < this.maxConcurrent) {
+        const place = this.line.first()
+        if (place === undefined) return
+        place.quit()
+        place.call.admit(this.take(place.call))
+      }
+    } finally {
+      this.granting = false
+    }
+  }
+}
+
+/** The gate of a command: its priority in the line of the group's pool. */
+export class PoolGate implements Gate {
+  private readonly pool: PoolState
+  private readonly priority: number
+
+  constructor(pool: PoolState, priority: Pool.Priority = "normal") {
+    this.pool = pool
+    this.priority = priorities.indexOf(priority)
+  }
+
+  enter(call: Call): Admission | undefined {
+    const { pool } = this
+    if (!pool.reentrant) {
+      const outer = holder(heldIn(call.context), pool)
+      if (outer !== undefined) {
+        pool.rejected++
+        return call.refuse(new PoolReentered(pool.name, call.plan.key, outer.plan.key))
+      }
+    }
+    // Whoever waits goes first, so that nobody overtakes.
+    if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
+    if (pool.queued >= pool.maxQueued) {
+      pool.rejected++
+      return call.refuse(new PoolFull(pool.name, call.plan.key, pool))
+    }
+    return call.hold(new Standing(pool, call, this.priority))
+  }
+}
+
+/** A call in the line. */
+class Standing extends Timed implements Place, Waiter<Standing> {
+  next: Standing | undefined = undefined
+  previous: Standing | undefined = undefined
+  readonly pool: PoolState
+  readonly call: Call
+  readonly priority: number
+  readonly since: number
+  readonly at: number
+
+  constructor(pool: PoolState, call: Call, priority: number) {
+    super()
+    this.pool = pool
+    this.call = call
+    this.priority = priority
+    this.since = pool.timers.now()
+    this.at = this.since + pool.queueTimeoutMillis
+    pool.line.join(this)
+    if (this.at !== Infinity) pool.timers.add(this)
+  }
+
+  /** Gives up the place, granted or not. */
+  quit(): void {
+    this.pool.line.leave(this)
+    this.pool.timers.remove(this)
+    this.pool.waited(this)
+  }
+
+  elapse(): void {
+    const { call, pool } = this
+    this.quit()
+    pool.rejected++
+    pool.queueTimeouts++
+    // Its own bound: a resize of the pool is for those who come after.
+    call.refuse(new QueueTimeout(pool.name, call.plan.key, Duration.millis(this.at - this.since)))
+  }
+}
+
+/** Whoever has passed it holds a permit. */
+export const pool: Policy = {
+  name: "pool",
+  settings: (spec, { pool }) => ({
+    group: pool.name,
+    maxConcurrent: pool.maxConcurrent,
+    maxQueued: pool.maxQueued,
+    ...(pool.queueTimeoutMillis === Infinity ? {} : { queueTimeout: Duration.millis(pool.queueTimeoutMillis) }),
+    priority: spec.priority ?? "normal"
+  }),
+  gate: (spec, group) => new PoolGate(group.pool, spec.priority)
+}

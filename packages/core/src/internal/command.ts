@@ -1,0 +1,90 @@
+/**
+ * Commands, untyped: `Command.ts` says what the types are. Types of effects that are inferred whole can't be followed through the
+ * body of a generic function, so here they are `any`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Group from "../Group.ts"
+import type { Plan } from "./Call.ts"
+import type { Register } from "./CallbackWork.ts"
+import { rescue } from "./Fallback.ts"
+import type { GroupState } from "./GroupState.ts"
+import { GroupTypeId } from "./GroupState.ts"
+import { checkOrThrow, duration } from "./Options.ts"
+import { pass, passCallback } from "./pass.ts"
+import { type Compiled, compile, list } from "./policies.ts"
+import type { Spec } from "./Policy.ts"
+
+export const TypeId = "~@blackgate/core/Command"
+
+type Ref = Group.Ref<any>
+type AnyEffect = Effect.Effect<any, any, any>
+
+const policies = {
+  timeout: Schema.optional(duration),
+  attemptTimeout: Schema.optional(duration),
+  priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
+  detach: Schema.optional(Schema.Boolean)
+}
+const ofMake = Schema.Struct({ ...policies, group: Schema.Unknown, fallback: Schema.optional(Schema.Unknown) })
+const ofWithin = Schema.Struct({ ...policies, key: Schema.String })
+const ofCallback = Schema.Struct({ ...policies, key: Schema.String, total: Schema.optional(duration) })
+
+// A group as a value, or as a class, whose service is in the context.
+const resolve = (ref: Ref, context: Context.Context<never>): GroupState => {
+  const group: Group.Group = GroupTypeId in ref ? ref as Group.Group : Context.getUnsafe(context, ref as Context.Key<any, any>)
+  return group as GroupState // the one class that implements it
+}
+
+/** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
+const compiler = (spec: Spec, ref: Ref) => {
+  let last: GroupState | undefined
+  let compiled: Compiled | undefined
+  return (context: Context.Context<never>): Compiled => {
+    const group = resolve(ref, context)
+    if (compiled === undefined || group !== last) {
+      compiled = compile(spec, group)
+      last = group
+    }
+    return compiled
+  }
+}
+
+const executor = (spec: Spec, ref: Ref) => {
+  const compiledIn = compiler(spec, ref)
+  return (inside: (plan: Plan) => AnyEffect, args: ReadonlyArray<any>): AnyEffect =>
+    Effect.withFiber((fiber) => {
+      const { plan, wraps } = compiledIn(fiber.context)
+      let effect = inside(plan)
+      for (const wrap of wraps) effect = wrap(effect, args)
+      return effect
+    })
+}
+
+export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
+  const { group, ...policies } = options
+  checkOrThrow(key, ofMake, options)
+  const spec: Spec = { ...policies, key }
+  const execute = executor(spec, group)
+  const command = (...args: Array<any>) => execute((plan) => pass(plan, Effect.suspend(() => run(...args))), args)
+  return Object.assign(command, { [TypeId]: { spec, group }, key })
+}
+
+export const within = (self: AnyEffect, group: Ref, options: any): any => {
+  checkOrThrow(options.key, ofWithin, options)
+  return executor(options, group)((plan) => pass(plan, self), [])
+}
+
+export const callback = (group: Ref, options: any, register: Register): any => {
+  checkOrThrow(options.key, ofCallback, options)
+  return executor(options, group)((plan) => passCallback(plan, register), [])
+}
+
+export const policiesOf = (command: any): any =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const { group, spec } = command[TypeId]
+    return Effect.succeed(list(spec, resolve(group, context)))
+  })
+
+export const orElse = (self: AnyEffect, fallback: (failure: any) => AnyEffect): any => rescue(self, fallback)

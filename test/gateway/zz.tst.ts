@@ -1,0 +1,3 @@
+import { Effect } from "effect"
+import { expect, test } from "tstyche"
+test("x", () => { expect(Effect.succeed(1)).type.toBe<Effect.Effect<number>>() })

@@ -1,0 +1,79 @@
+import * as Fs from "node:fs"
+import * as Path from "node:path"
+import { assert, describe, test } from "vitest"
+import { foreignImports, specifiers } from "./harness/imports.ts"
+
+const packages = Path.resolve(import.meta.dirname, "../packages")
+
+const manifest = (name: string) =>
+  JSON.parse(Fs.readFileSync(Path.join(packages, name, "package.json"), "utf8")) as {
+    readonly [field in "dependencies" | "optionalDependencies" | "peerDependencies"]?: Record<string, string>
+  }
+
+// The modules of Effect that know of a world outside the process. The core does without them.
+const outside = /^effect\/(?:cli|cluster|devtools|graphql|http|http-api|net|process|rpc|socket|sql|workers)(?:\/|$)/
+const effect = /^effect(?:\/|$)/
+const core = /^@blackgate\/core(?:\/|$)/
+const http = /^@blackgate\/http(?:\/|$)/
+const node = /^@blackgate\/node(?:\/|$)/
+const onNode = [/^node:/, /^@effect\/platform-node(?:\/|$)/, /^undici$/]
+
+// Imports point one way: core <- http <- node <- gateway.
+const allowed: Record<string, (specifier: string) => boolean> = {
+  core: (specifier) => effect.test(specifier) && !outside.test(specifier),
+  http: (specifier) => [effect, core].some((known) => known.test(specifier)),
+  node: (specifier) => [effect, core, http, ...onNode].some((known) => known.test(specifier)),
+  gateway: (specifier) => [effect, core, http, node, ...onNode].some((known) => known.test(specifier))
+}
+
+test("@blackgate/core depends on effect alone", () => {
+  const { dependencies, optionalDependencies, peerDependencies } = manifest("core")
+  assert.deepStrictEqual(Object.keys({ ...dependencies, ...optionalDependencies }), [])
+  assert.deepStrictEqual(Object.keys(peerDependencies ?? {}), ["effect"])
+})
+
+describe.for(Object.keys(allowed))("packages/%s", (name) => {
+  const imports = foreignImports(Path.join(packages, name))
+
+  test("imports only what its place in the stack allows", () => {
+    assert.isNotEmpty(imports, "no imports found: is the folder right?")
+    assert.deepStrictEqual(imports.filter(([, specifier]) => !allowed[name]!(specifier)), [])
+  })
+
+  test("declares every package it imports", () => {
+    const { dependencies, peerDependencies } = manifest(name)
+    const declared = Object.keys({ ...dependencies, ...peerDependencies })
+    const undeclared = imports.filter(([, specifier]) =>
+      !specifier.startsWith("node:")
+      && !declared.some((dependency) => specifier === dependency || specifier.startsWith(`${dependency}/`))
+    )
+    assert.deepStrictEqual(undeclared, [])
+  })
+})
+
+test("every package has a place in the stack", () => {
+  assert.deepStrictEqual(Fs.readdirSync(packages).toSorted(), Object.keys(allowed).toSorted())
+})
+
+test("an import is seen however it is written, and not where it is only talked about", () => {
+  const source = `
+    /** import { a } from "in-a-comment" */
+    import { b } from "value"
+    import type { C } from "type"
+    import "side-effect"
+    export * from "./re-export.ts"
+    export { d } from "named-re-export"
+    const text = "import { e } from 'in-a-string'"
+    const later = () => import("dynamic")
+    type F = import("type-query").F
+  `
+  assert.deepStrictEqual(specifiers(source), [
+    "./re-export.ts",
+    "dynamic",
+    "named-re-export",
+    "side-effect",
+    "type",
+    "type-query",
+    "value"
+  ])
+})

@@ -1,0 +1,14 @@
+import { configDefaults, defineConfig } from "vitest/config"
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    exclude: [...configDefaults.exclude, "test/bench/**"],
+    // Tests need no order, of files or within one.
+    sequence: { concurrent: true },
+    // `.ci/run` reads how the tests went from this file.
+    ...(process.env["CI"] === undefined
+      ? {}
+      : { reporters: ["default", "json"], outputFile: { json: "node_modules/.cache/tests.json" } })
+  }
+})
