@@ -11,8 +11,10 @@ export const specifiers = (source: string): ReadonlyArray<string> => {
   const found = new Set<string>()
   const visit = (node: unknown): void => {
     if (!isNode(node)) return
-    if (["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration", "ImportExpression", "TSImportType"]
-      .includes(node["type"] as string)) {
+    if (
+      ["ImportDeclaration", "ExportNamedDeclaration", "ExportAllDeclaration", "ImportExpression", "TSImportType"]
+        .includes(node["type"] as string)
+    ) {
       const literal = node["source"]
       if (isNode(literal)) found.add(typeof literal["value"] === "string" ? literal["value"] : "<computed>")
     }
@@ -34,7 +36,8 @@ export const foreignImports = (folder: string): ReadonlyArray<readonly [file: st
   return Fs.globSync("**/*.ts", { cwd: src }).toSorted().flatMap((file) =>
     specifiers(Fs.readFileSync(Path.join(src, file), "utf8"))
       .filter((specifier) =>
-        !specifier.startsWith(".") || Path.relative(src, Path.resolve(src, Path.dirname(file), specifier)).startsWith("..")
+        !specifier.startsWith(".") ||
+        Path.relative(src, Path.resolve(src, Path.dirname(file), specifier)).startsWith("..")
       )
       .map((specifier) => [file, specifier] as const)
   )

@@ -200,9 +200,10 @@ export interface Completion<in A, in E = never> {
  *
  * **Details**
  *
- * `timeout` and `attemptTimeout` bound the time to the answer, `total` the time to the end. The permit is held, and the outcome
- * counted, until the end. `register` is called once a permit is free; what it returns is called when the call has to end early: by
- * a deadline, by an interruption of the caller before the answer, by `total` at any time. After that nothing more is heard from it.
+ * `register` is handed a `Completion` and the arguments once a permit is free. `timeout` and `attemptTimeout` bound the time to the
+ * answer, `total` the time to the end. The permit is held, and the outcome counted, until the end. What `register` returns is called
+ * when the call has to end early: by a deadline, by an interruption of the caller before the answer, by `total` at any time. After
+ * that nothing more is heard from it.
  *
  * **Gotchas**
  *
@@ -217,38 +218,55 @@ export interface Completion<in A, in E = never> {
  * const program = Effect.gen(function*() {
  *   const group = yield* Group.make("files", { pool: { maxConcurrent: 10 } })
  *   let close = () => {}
- *   const head = yield* Command.callback<string>(group, { key: "download" }, (call) => {
- *     close = () => call.end(Exit.succeed("done"))
- *     call.answer("the head")
- *   })
+ *   const download = Command.callback(
+ *     "download",
+ *     (call: Command.Completion<string>, name: string) => {
+ *       close = () => call.end(Exit.succeed("done"))
+ *       call.answer(`the head of ${name}`)
+ *     },
+ *     { group }
+ *   )
+ *   const head = yield* download("a.txt")
  *   const during = yield* Pool.statistics(group.pool)
  *   close()
  *   const after = yield* Pool.statistics(group.pool)
  *   return [head, during.active, after.active]
  * })
  *
- * await Effect.runPromise(Effect.scoped(program)) // => ["the head", 1, 0]
+ * await Effect.runPromise(Effect.scoped(program)) // => ["the head of a.txt", 1, 0]
  * ```
  *
  * @category constructors
  * @since 0.1.0
  */
 export const callback: <
+  Args extends ReadonlyArray<unknown>,
   A,
   E = never,
   Self = never,
   Timeout extends Duration.Input | undefined = undefined,
   AttemptTimeout extends Duration.Input | undefined = undefined,
-  Total extends Duration.Input | undefined = undefined
+  Total extends Duration.Input | undefined = undefined,
+  Fallback extends AnyEffect = Effect.Effect<never, E | Failure<Timeout, AttemptTimeout> | Failure<Total>>
 >(
-  group: Group.Ref<Self>,
+  key: string,
+  register: (call: Completion<A, E>, ...args: Args) => (() => void) | void,
   options: Policies<Timeout, AttemptTimeout> & {
-    readonly key: string
+    readonly group: Group.Ref<Self>
     /** Bounds the call until its end. By default nothing does. */
     readonly total?: Total
-  },
-  register: (call: Completion<A, E>) => (() => void) | void
-) => Effect.Effect<A, E | Failure<Timeout, AttemptTimeout> | Failure<Total>, Self> = internal.callback
+    /** Answers instead of the callback when that fails before its answer, or is refused, or takes too long. */
+    readonly fallback?: (
+      failure: E | Failure<Timeout, AttemptTimeout> | Failure<Total>,
+      ...args: Args
+    ) => Fallback
+  }
+) => Command<
+  Args,
+  A | Effect.Success<Fallback>,
+  Effect.Error<Fallback>,
+  Effect.Services<Fallback> | Self
+> = internal.callback
 
 /**
  * Answers a failure with another effect, which is handed the failure. Chain it for a fallback of a fallback.

@@ -154,5 +154,4 @@ export type CommandError = PoolError | CommandTimeout
  * @category guards
  * @since 0.1.0
  */
-export const isCommandError = (u: unknown): u is CommandError =>
-  u instanceof Rejection && Predicate.isString(u._tag)
+export const isCommandError = (u: unknown): u is CommandError => u instanceof Rejection && Predicate.isString(u._tag)

@@ -34,7 +34,23 @@ export type Outcome = "success" | "failure" | "defect" | "timeout" | "rejected" 
  * @category metrics
  * @since 0.1.0
  */
-export const boundaries: ReadonlyArray<number> = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60]
+export const boundaries: ReadonlyArray<number> = [
+  0.001,
+  0.0025,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
+  10,
+  30,
+  60
+]
 
 /**
  * Calls that ended, by `group`, `key` and `outcome`. A call that its fallback rescued counts by what happened before.

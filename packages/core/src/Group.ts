@@ -14,10 +14,9 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
-import { checkEffect } from "./internal/Options.ts"
 import { poolOptions } from "./internal/PoolState.ts"
 import { Timers } from "./internal/Timers.ts"
-import type { InvalidOptions } from "./InvalidOptions.ts"
+import { check, type InvalidOptions } from "./InvalidOptions.ts"
 import type * as Pool from "./Pool.ts"
 
 /**
@@ -149,7 +148,7 @@ export const Service = <Self>() => <const Name extends string>(name: Name): Clas
  */
 export const make = (name: string, input: Options): Effect.Effect<Group, InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
-    yield* checkEffect(name, options, input)
+    yield* check(name, options, input)
     const timers = yield* Timers.make
     const context = yield* Effect.context<never>()
     return yield* Effect.acquireRelease(

@@ -18,11 +18,10 @@ import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { PoolError } from "./CommandError.ts"
 import type { Plan } from "./internal/Call.ts"
-import { checkEffect } from "./internal/Options.ts"
 import { pass } from "./internal/pass.ts"
 import { PoolGate, poolLimits, poolOptions, PoolState, PoolTypeId } from "./internal/PoolState.ts"
 import { Timers } from "./internal/Timers.ts"
-import type { InvalidOptions } from "./InvalidOptions.ts"
+import { check, type InvalidOptions } from "./InvalidOptions.ts"
 
 /**
  * The state that calls share: who runs and who waits.
@@ -139,7 +138,7 @@ export interface Statistics {
  */
 export const make = (name: string, options: Options): Effect.Effect<Pool, InvalidOptions, Scope.Scope> =>
   Effect.gen(function*() {
-    yield* checkEffect(name, poolOptions, options)
+    yield* check(name, poolOptions, options)
     return new PoolState(name, options, yield* Timers.make)
   })
 
@@ -227,8 +226,11 @@ const planOf = (
 export const resize: {
   (limits: Resize): (self: Pool) => Effect.Effect<void, InvalidOptions>
   (self: Pool, limits: Resize): Effect.Effect<void, InvalidOptions>
-} = dual(2, (self: Pool, limits: Resize): Effect.Effect<void, InvalidOptions> =>
-  Effect.map(checkEffect(self.name, poolLimits, limits), () => stateOf(self).resize(limits)))
+} = dual(
+  2,
+  (self: Pool, limits: Resize): Effect.Effect<void, InvalidOptions> =>
+    Effect.map(check(self.name, poolLimits, limits), () => stateOf(self).resize(limits))
+)
 
 /**
  * How the pool stands now.
@@ -270,4 +272,3 @@ const resolve = (ref: Ref<unknown>, context: Context.Context<never>): Pool => {
 
 // `Pool` is what users see of the one class that implements it.
 const stateOf = (pool: Pool): PoolState => pool as PoolState
-

@@ -71,7 +71,7 @@ export class Call {
   readonly work: Work
   readonly context: Context.Context<never>
   readonly span: Fiber.Fiber.Cache["span"]
-  private readonly resume: (exit: Ending) => void
+  private resume: (exit: Ending) => void
 
   /** When it began, in milliseconds of the group's clock. */
   startedAt = 0
@@ -162,6 +162,12 @@ export class Call {
     this.rejection = undefined
     this.conclude(-1, interrupted)
     return this.ended || this.plan.detach
+  }
+
+  /** Calls back once nothing is left of it, instead of resuming its caller, who was interrupted. */
+  whenEnded(done: () => void): void {
+    if (this.ended) done()
+    else this.resume = done
   }
 
   /** The caller goes on with `exit`; the work, and what the call holds for it, stay until `end`. */

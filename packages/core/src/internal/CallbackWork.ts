@@ -53,15 +53,17 @@ export class Attempt {
   }
 
   stop(): void {
-    const abort = this.abort
+    const { abort, call } = this
     this.stopped = true
+    // Before it is aborted: whatever it says from inside `abort` is old news too.
+    this.call = this.abort = undefined
     let exit: Ending = interrupted
     try {
       abort?.()
     } catch (defect) {
       exit = Exit.die(defect)
     }
-    this.end(exit)
+    call?.end(exit)
   }
 }
 

@@ -1,5 +1,5 @@
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import type { Call, Work } from "./Call.ts"
 import { contextOf } from "./Held.ts"
 
@@ -25,10 +25,5 @@ export class EffectWork implements Work {
 
   stop(): void {
     this.child?.interruptUnsafe()
-  }
-
-  /** Until the work has ended, finalizers and all. */
-  get awaited(): Effect.Effect<void> {
-    return this.child === undefined ? Effect.void : Effect.asVoid(Fiber.await(this.child))
   }
 }

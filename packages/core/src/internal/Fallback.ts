@@ -16,15 +16,34 @@ export const rescue = (
   self: Effect.Effect<unknown, unknown, unknown>,
   fallback: (failure: unknown) => Effect.Effect<unknown, unknown, unknown>
 ): Effect.Effect<unknown, unknown, unknown> =>
-  Effect.catch(self, (failure) =>
-    Effect.catchCause(Effect.suspend(() => fallback(failure)), (cause) =>
-      Effect.andThen(
-        Effect.annotateCurrentSpan("blackgate.fallback_of", nameOf(failure)),
-        Effect.failCause(Cause.annotate(cause, Context.make(Primary, Cause.fail(failure))))
-      )))
+  Effect.catchCause(
+    self,
+    (first) =>
+      Effect.catch(Effect.failCause(first), (failure) =>
+        Effect.catchCause(
+          Effect.suspend(() => fallback(failure)),
+          (cause) =>
+            Effect.andThen(
+              Effect.annotateCurrentSpan("blackgate.fallback_of", nameOf(failure)),
+              Effect.failCause(behind(cause, first))
+            )
+        ))
+  )
+
+// A fallback that has fallbacks of its own comes with what those were for: `first` goes to the end of that chain.
+const behind = (cause: Cause.Cause<unknown>, first: Cause.Cause<unknown>): Cause.Cause<unknown> => {
+  const own = Context.getOrUndefined(Cause.annotations(cause), Primary)
+  return Cause.annotate(cause, Context.make(Primary, own === undefined ? first : behind(own, first)), {
+    overwrite: true
+  })
+}
 
 const nameOf = (failure: unknown): string =>
-  Predicate.hasProperty(failure, "_tag") ? String(failure._tag) : failure instanceof Error ? failure.name : typeof failure
+  Predicate.hasProperty(failure, "_tag")
+    ? String(failure._tag)
+    : failure instanceof Error
+    ? failure.name
+    : typeof failure
 
 /** Outside of everything: the call has ended, and its permit is back, before it runs. */
 export const fallback: Policy = {

@@ -21,6 +21,7 @@ export class GroupState implements Group.Group {
   private readonly context: Context.Context<never>
   private readonly records = new Map<string, Record>()
   private readonly registrations: Array<Metric.Registration> = []
+  private closed = false
 
   constructor(name: string, options: Group.Options, timers: Timers, context: Context.Context<never>) {
     this.name = name
@@ -47,6 +48,7 @@ export class GroupState implements Group.Group {
 
   /** The registry forgets the group. */
   close(): void {
+    this.closed = true
     for (const registration of this.registrations) registration.remove()
   }
 
@@ -70,6 +72,7 @@ export class GroupState implements Group.Group {
     attributes: { readonly [name: string]: string },
     get: () => State
   ): void {
+    if (this.closed) return // a call that came after the end is counted nowhere
     this.registrations.push(
       Metric.registerUnsafe(Metric.withAttributes(metric, attributes), this.context, {
         get,

@@ -3,8 +3,15 @@ import type { Call, Held } from "./Call.ts"
 
 class CurrentHeld extends Context.Service<CurrentHeld, Held>()("@blackgate/core/Held") {}
 
-/** The permits that a fiber is inside of. They travel in its context, so that forked children are inside of them too. */
-export const heldIn = (context: Context.Context<never>): Held | undefined => Context.getOrUndefined(context, CurrentHeld)
+/**
+ * The permits that a fiber is inside of. They travel in its context, so that forked children are inside of them too. Calls that have
+ * ended are left behind, or a call that starts the next one in the background would grow a chain of all before it.
+ */
+export const heldIn = (context: Context.Context<never>): Held | undefined => {
+  let held = Context.getOrUndefined(context, CurrentHeld)
+  while (held?.call.ended === true) held = held.outer
+  return held
+}
 
 /** The context of a call's work. */
 export const contextOf = (call: Call): Context.Context<never> =>

@@ -1,11 +1,11 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
+import { duration, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
 import type { Admission, Call, Gate, Place } from "./Call.ts"
 import { heldIn, holder } from "./Held.ts"
 import { Line, type Waiter } from "./Line.ts"
-import { duration, whole } from "./Options.ts"
 import type { Policy } from "./Policy.ts"
 import { Timed, type Timers } from "./Timers.ts"
 

@@ -6,14 +6,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
+import { checkUnsafe, duration } from "../InvalidOptions.ts"
 import type { Plan } from "./Call.ts"
-import type { Register } from "./CallbackWork.ts"
+import type { Attempt } from "./CallbackWork.ts"
 import { rescue } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
 import { GroupTypeId } from "./GroupState.ts"
-import { checkOrThrow, duration } from "./Options.ts"
 import { pass, passCallback } from "./pass.ts"
-import { type Compiled, compile, list } from "./policies.ts"
+import { compile, type Compiled, list } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
 
 export const TypeId = "~@blackgate/core/Command"
@@ -29,11 +29,13 @@ const policies = {
 }
 const ofMake = Schema.Struct({ ...policies, group: Schema.Unknown, fallback: Schema.optional(Schema.Unknown) })
 const ofWithin = Schema.Struct({ ...policies, key: Schema.String })
-const ofCallback = Schema.Struct({ ...policies, key: Schema.String, total: Schema.optional(duration) })
+const ofCallback = Schema.Struct({ ...ofMake.fields, total: Schema.optional(duration) })
 
 // A group as a value, or as a class, whose service is in the context.
 const resolve = (ref: Ref, context: Context.Context<never>): GroupState => {
-  const group: Group.Group = GroupTypeId in ref ? ref as Group.Group : Context.getUnsafe(context, ref as Context.Key<any, any>)
+  const group: Group.Group = GroupTypeId in ref
+    ? ref as Group.Group
+    : Context.getUnsafe(context, ref as Context.Key<any, any>)
   return group as GroupState // the one class that implements it
 }
 
@@ -62,23 +64,34 @@ const executor = (spec: Spec, ref: Ref) => {
     })
 }
 
-export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
+const command = (
+  key: string,
+  options: any,
+  inside: (args: ReadonlyArray<any>) => (plan: Plan) => AnyEffect
+): any => {
   const { group, ...policies } = options
-  checkOrThrow(key, ofMake, options)
   const spec: Spec = { ...policies, key }
   const execute = executor(spec, group)
-  const command = (...args: Array<any>) => execute((plan) => pass(plan, Effect.suspend(() => run(...args))), args)
-  return Object.assign(command, { [TypeId]: { spec, group }, key })
+  return Object.assign((...args: ReadonlyArray<any>) => execute(inside(args), args), { [TypeId]: { spec, group }, key })
+}
+
+export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
+  checkUnsafe(key, ofMake, options)
+  return command(key, options, (args) => (plan) => pass(plan, Effect.suspend(() => run(...args))))
+}
+
+export const callback = (
+  key: string,
+  register: (call: Attempt, ...args: Array<any>) => (() => void) | void,
+  options: any
+): any => {
+  checkUnsafe(key, ofCallback, options)
+  return command(key, options, (args) => (plan) => passCallback(plan, (call) => register(call, ...args)))
 }
 
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
-  checkOrThrow(options.key, ofWithin, options)
+  checkUnsafe(options.key, ofWithin, options)
   return executor(options, group)((plan) => pass(plan, self), [])
-}
-
-export const callback = (group: Ref, options: any, register: Register): any => {
-  checkOrThrow(options.key, ofCallback, options)
-  return executor(options, group)((plan) => passCallback(plan, register), [])
 }
 
 export const policiesOf = (command: any): any =>

@@ -1,24 +1,31 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
-import { Call, type Ending, type Plan } from "./Call.ts"
+import { Call, type Ending, type Plan, type Work } from "./Call.ts"
 import { CallbackWork, type Register } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 
 // Everything is done inside the register function: between a `suspend` and the effect that it returns the scheduler may yield, and
 // an interruption there would skip the finalizer and keep a permit for ever.
-const run = <Work extends EffectWork | CallbackWork>(
+const run = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
-  makeWork: () => Work,
-  awaited: (work: Work) => Effect.Effect<void>
+  makeWork: () => Work
 ): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume: (exit: Ending) => void) => {
     const fiber = Fiber.getCurrent()!
     const work = makeWork()
-    const call = new Call(typeof plan === "function" ? plan(fiber.context) : plan, work, fiber.context, fiber.cache.span, resume)
+    const call = new Call(
+      typeof plan === "function" ? plan(fiber.context) : plan,
+      work,
+      fiber.context,
+      fiber.cache.span,
+      resume
+    )
     call.advance()
     if (call.ended) return
-    return Effect.suspend(() => call.cancel() ? Effect.void : awaited(work))
+    return Effect.suspend(() =>
+      call.cancel() ? Effect.void : Effect.callback<void>((resume) => call.whenEnded(() => resume(Effect.void)))
+    )
   })
 
 /** An effect, run once the gates have let it in: on a fiber of its own, in the caller's context. */
@@ -26,8 +33,8 @@ export const pass = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
   effect: Effect.Effect<unknown, unknown, unknown>
 ): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, () => new EffectWork(effect as Effect.Effect<unknown, unknown>), (work) => work.awaited)
+  run(plan, () => new EffectWork(effect as Effect.Effect<unknown, unknown>))
 
 /** A callback, called once the gates have let it in. */
 export const passCallback = (plan: Plan, register: Register): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, () => new CallbackWork(register), () => Effect.void)
+  run(plan, () => new CallbackWork(register))

@@ -1,0 +1,282 @@
+/**
+ * A route that passes requests on to an upstream, under the policies of a command.
+ *
+ * A route is a layer for Effect's `HttpRouter`: a rewrite, then an exchange that a group's pool admits, then a response as a value,
+ * so that the router's middleware (cors, compression, logging) works on it as on any other. Bodies stream both ways, and the permit
+ * is held until the response body has ended.
+ *
+ * It does not match requests (the router does), choose between upstreams, cache, or retry.
+ *
+ * @since 0.1.0
+ */
+import type { CommandError } from "@blackgate/core/CommandError"
+import type * as Group from "@blackgate/core/Group"
+import * as InvalidOptions from "@blackgate/core/InvalidOptions"
+import type * as Pool from "@blackgate/core/Pool"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import { serve, type Settings } from "./internal/proxy.ts"
+import { RouteTable } from "./internal/RouteTable.ts"
+import type { ProxyRequest, ProxyResponse } from "./Rewrite.ts"
+import { Transport } from "./Transport.ts"
+import * as Upstream from "./Upstream.ts"
+import type { UpstreamError } from "./UpstreamError.ts"
+
+/**
+ * What can go wrong with an exchange, and is handed to a route's fallback.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Failure = UpstreamError | CommandError
+
+/**
+ * How a route treats a request.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options<
+  Self = never,
+  RewriteR = never,
+  RewriteResponseR = never,
+  Fallback extends HttpServerResponse | Effect.Effect<HttpServerResponse, unknown, unknown> = HttpServerResponse
+> {
+  /** Whose pool admits its requests. */
+  readonly group: Group.Ref<Self>
+  /** Where they go: an `http` or `https` URL, or an `Upstream`. */
+  readonly upstream: string | URL | Upstream.Upstream
+  /** Names the route in metrics, spans and errors. By default its path; `"proxy"` for a handler. */
+  readonly key?: string | undefined
+  /**
+   * Changes the request, before it needs a permit and outside of the timeout. If it fails or dies, this request is answered with a
+   * 500, and the log says why; a failure that is an answer itself (`HttpServerRespondable`, or a response) is that answer.
+   */
+  readonly rewrite?: ((request: ProxyRequest) => ProxyRequest | Effect.Effect<ProxyRequest, unknown, RewriteR>) | undefined
+  /** Changes the response, at its head. If it fails or dies: as with `rewrite`, and the upstream is told to stop. */
+  readonly rewriteResponse?:
+    | ((
+      response: ProxyResponse,
+      request: ProxyRequest
+    ) => ProxyResponse | Effect.Effect<ProxyResponse, unknown, RewriteResponseR>)
+    | undefined
+  /**
+   * Answers instead of the upstream when there is no response head: the pool refused, the time was up, the upstream failed. The
+   * permit is back before it runs. By default the answer is JSON, `{ code, message, errors }`, with the status 502 for the upstream,
+   * 503 for the pool (and a `Retry-After`), 504 for the time.
+   */
+  readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
+  /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
+  readonly timeout?: Duration.Input | undefined
+  /** How long the upstream may say nothing in the middle of a body, before that is broken off. 5 minutes by default. */
+  readonly idle?: Duration.Input | undefined
+  /** Bounds the exchange to the end of the response body. By default nothing does, so that streams can stay open. */
+  readonly total?: Duration.Input | undefined
+  /** Who is served first of those who wait for a permit. `"normal"` by default. */
+  readonly priority?: Pool.Priority | undefined
+  /** Whether the upstream gets the client's `Host` instead of its own. Off by default. */
+  readonly preserveHost?: boolean | undefined
+}
+
+const schema = Schema.Struct({
+  group: Schema.Unknown,
+  upstream: Schema.Unknown,
+  key: Schema.optional(Schema.String),
+  rewrite: Schema.optional(Schema.Unknown),
+  rewriteResponse: Schema.optional(Schema.Unknown),
+  fallback: Schema.optional(Schema.Unknown),
+  timeout: Schema.optional(InvalidOptions.duration),
+  idle: Schema.optional(InvalidOptions.duration),
+  total: Schema.optional(InvalidOptions.duration),
+  priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
+  preserveHost: Schema.optional(Schema.Boolean),
+  method: Schema.optional(Schema.String)
+})
+
+/**
+ * What a fallback may fail with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FallbackError<Fallback> = Fallback extends Effect.Effect<infer _, infer E, infer __> ? E : never
+
+/**
+ * What a fallback needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type FallbackServices<Fallback> = Fallback extends Effect.Effect<infer _, infer __, infer R> ? R : never
+
+/**
+ * What a handler needs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Services<Self, RewriteR, RewriteResponseR, Fallback> =
+  | Self
+  | Transport
+  | HttpServerRequest
+  | Scope.Scope
+  | RewriteR
+  | RewriteResponseR
+  | FallbackServices<Fallback>
+
+type Answers = HttpServerResponse | Effect.Effect<HttpServerResponse, unknown, unknown>
+
+// What the checks leave of the options; an option that makes no sense is refused by its name.
+const settings = (
+  path: string,
+  options: Options<unknown, unknown, unknown, Answers>,
+  isOwn: Settings["isOwn"]
+): Effect.Effect<Settings, InvalidOptions.InvalidOptions> =>
+  Effect.gen(function*() {
+    yield* InvalidOptions.check(path, schema, options)
+    const { idle = "5 minutes", key = path, upstream } = options
+    return {
+      key,
+      group: options.group,
+      transport: undefined,
+      options,
+      upstream: Upstream.isUpstream(upstream) ? upstream : yield* Upstream.make(upstream),
+      idle: Duration.fromInputUnsafe(idle),
+      isOwn
+    }
+  })
+
+/**
+ * The effect that answers one request: what a route is made of, for wherever else a request is answered.
+ *
+ * **Details**
+ *
+ * Options that make no sense throw `InvalidOptions`.
+ *
+ * **Gotchas**
+ *
+ * A route knows its neighbours, and refuses a path that an upstream could take for one of theirs; a handler does not.
+ *
+ * **Example** (One upstream for everything)
+ *
+ * ```ts import.meta.vitest
+ * import { Group } from "@blackgate/core"
+ * import { Proxy, Transport } from "@blackgate/http"
+ * import { Effect, Layer } from "effect"
+ * import { HttpEffect, HttpServerResponse } from "effect/http"
+ *
+ * class Api extends Group.Service<Api>()("api.v1") {}
+ *
+ * const Live = Layer.merge(
+ *   Api.layer({ pool: { maxConcurrent: 10 } }),
+ *   Transport.layerMemory((request) => Effect.succeed(HttpServerResponse.text(`saw ${request.target}`)))
+ * )
+ *
+ * const program = Effect.gen(function*() {
+ *   const context = yield* Effect.context<Api | Transport.Transport>()
+ *   const api = Proxy.handler({ group: Api, upstream: "http://intra.service.com" })
+ *   const handle = HttpEffect.toWebHandler(Effect.provide(api, context))
+ *   const response = yield* Effect.promise(() => handle(new Request("http://gateway/users/1?full")))
+ *   return yield* Effect.promise(() => response.text())
+ * })
+ *
+ * await Effect.runPromise(Effect.provide(program, Live)) // => "saw /users/1?full"
+ * ```
+ *
+ * @category handlers
+ * @since 0.1.0
+ */
+export const handler = <Self = never, RewriteR = never, RewriteResponseR = never, Fallback extends Answers = HttpServerResponse>(
+  options: Options<Self, RewriteR, RewriteResponseR, Fallback>
+): Effect.Effect<HttpServerResponse, FallbackError<Fallback>, Services<Self, RewriteR, RewriteResponseR, Fallback>> =>
+  serve(Effect.runSync(settings("proxy", options, () => true)))
+
+/**
+ * A route of Effect's `HttpRouter` whose requests go to an upstream.
+ *
+ * **Details**
+ *
+ * The layer needs the group and the transport; what the effects of the options need is needed by each request, as with any other
+ * handler of the router, so that middleware can provide it.
+ *
+ * The path is the router's: `/api/*` takes in everything below `/api`, and `/api`. Requests of every method take the route, unless it
+ * names one; `HEAD` takes the routes of `GET`. Options that make no sense, an upstream that is no URL among them, end the building of
+ * the layer with `InvalidOptions`, as a defect.
+ *
+ * A request whose path could mean another route to the upstream is answered with a 400: see `docs/paths.md`.
+ *
+ * **Example** (A gateway, tested without a network)
+ *
+ * ```ts import.meta.vitest
+ * import { Group } from "@blackgate/core"
+ * import { Proxy, Rewrite, Transport } from "@blackgate/http"
+ * import { Effect, Layer } from "effect"
+ * import { HttpRouter, HttpServerResponse } from "effect/http"
+ *
+ * class Api extends Group.Service<Api>()("api.v1") {}
+ *
+ * const ApiV1 = Proxy.route("/api/v1/*", {
+ *   group: Api,
+ *   upstream: "http://intra.service.com",
+ *   rewrite: Rewrite.stripPrefix("/api"),
+ *   timeout: "5 seconds"
+ * })
+ *
+ * const { dispose, handler } = HttpRouter.toWebHandler(
+ *   ApiV1.pipe(
+ *     Layer.provide(Api.layer({ pool: { maxConcurrent: 10 } })),
+ *     Layer.provide(Transport.layerMemory((request) => Effect.succeed(HttpServerResponse.text(request.target))))
+ *   ),
+ *   { disableLogger: true }
+ * )
+ *
+ * const response = await handler(new Request("http://gateway/api/v1/users/1"))
+ * await response.text() // => "/v1/users/1"
+ * await dispose()
+ * ```
+ *
+ * @category routes
+ * @since 0.1.0
+ */
+export const route = <Self = never, RewriteR = never, RewriteResponseR = never, Fallback extends Answers = HttpServerResponse>(
+  path: HttpRouter.PathInput,
+  options: Options<Self, RewriteR, RewriteResponseR, Fallback> & {
+    /** Which requests take the route. Those of every method, by default. */
+    readonly method?: Parameters<HttpRouter.HttpRouter["add"]>[0] | undefined
+  }
+): Layer.Layer<
+  never,
+  never,
+  | HttpRouter.HttpRouter
+  | Self
+  | Transport
+  | HttpRouter.Request.From<
+    "Requires",
+    Exclude<RewriteR | RewriteResponseR | FallbackServices<Fallback>, HttpRouter.Provided>
+  >
+  | HttpRouter.Request.From<"Error", FallbackError<Fallback>>
+> =>
+  HttpRouter.use((router) =>
+    Effect.gen(function*() {
+      const { method = "*" } = options
+      const table = RouteTable.of(router)
+      const self = {}
+      const checked = yield* Effect.orDie(settings(path, options, (method, path) => table.agrees(method, path, self)))
+      const transport = yield* Transport
+      const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
+      table.add(method, path, self)
+      const answer: Effect.Effect<
+        HttpServerResponse,
+        FallbackError<Fallback>,
+        HttpServerRequest | Scope.Scope | RewriteR | RewriteResponseR | FallbackServices<Fallback>
+      > = serve({ ...checked, group, transport })
+      yield* router.add(method, path, answer)
+    })
+  )

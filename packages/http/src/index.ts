@@ -1,0 +1,9 @@
+/**
+ * @since 0.1.0
+ */
+export * as HeaderList from "./HeaderList.ts"
+export * as Proxy from "./Proxy.ts"
+export * as Rewrite from "./Rewrite.ts"
+export * as Transport from "./Transport.ts"
+export * as Upstream from "./Upstream.ts"
+export * as UpstreamError from "./UpstreamError.ts"

@@ -1,0 +1,41 @@
+import * as FindMyWay from "effect/http/FindMyWay"
+import type { HttpRouter } from "effect/http/HttpRouter"
+import type { PathInput } from "effect/http/HttpRouter"
+import { lenient } from "./path.ts"
+
+/**
+ * The proxy routes of a router, to ask which of them another reading of a path would lead to. Effect's router can't be asked.
+ */
+export class RouteTable {
+  private static readonly tables = new WeakMap<HttpRouter, RouteTable>()
+
+  /** The one of a router. */
+  static of(router: HttpRouter): RouteTable {
+    let table = RouteTable.tables.get(router)
+    if (table === undefined) RouteTable.tables.set(router, table = new RouteTable())
+    return table
+  }
+
+  private readonly routes = FindMyWay.make<object>({
+    caseSensitive: false,
+    ignoreDuplicateSlashes: true,
+    ignoreTrailingSlash: true,
+    maxParamLength: Infinity
+  })
+
+  add(method: string, path: PathInput, route: object): void {
+    const paths = path.endsWith("/*") ? [path, path.slice(0, -2) || "/"] : [path]
+    for (const each of paths as ReadonlyArray<PathInput>) {
+      if (method === "*") this.routes.all(each, route)
+      else this.routes.on(method, each, route)
+    }
+  }
+
+  /** Whether a lenient reading of the path leads to the same route. */
+  agrees(method: string, path: string, route: object): boolean {
+    const read = lenient(path)
+    if (read === undefined) return true
+    const found = this.routes.find(method, read) ?? (method === "HEAD" ? this.routes.find("GET", read) : undefined)
+    return found?.handler === route
+  }
+}

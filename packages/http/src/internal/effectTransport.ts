@@ -1,0 +1,48 @@
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as HttpBody from "effect/http/HttpBody"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Request, Response, Transport } from "../Transport.ts"
+import { UpstreamError } from "../UpstreamError.ts"
+
+/** A transport of an effect that ends with the head of the response; its scope is open until the body has ended. */
+export const fromEffect = <R>(
+  context: Context.Context<Exclude<R, Scope.Scope>>,
+  exchange: (request: Request) => Effect.Effect<Response, UpstreamError, R>
+): Transport["Service"] => ({
+  send(request, call) {
+    const scope = Scope.makeUnsafe()
+    let over = false
+    const end = (exit: Exit.Exit<Response, UpstreamError>) => {
+      if (over) return
+      over = true
+      call.end(exit)
+      Effect.runFork(Scope.close(scope, exit))
+    }
+    const fiber = Effect.runForkWith(context)(Scope.provide(exchange(request), scope))
+    fiber.addObserver((exit) => {
+      if (exit._tag === "Failure") return end(exit)
+      const response = exit.value
+      if (response.body._tag !== "Stream") return end(exit)
+      const { contentLength, contentType, stream } = response.body
+      const body = stream.pipe(
+        untilIdle(request),
+        Stream.mapError((cause) => new UpstreamError({ phase: "body", origin: request.upstream.origin, cause })),
+        Stream.onExit((exit) => Effect.sync(() => end(Exit.map(exit, () => response))))
+      )
+      call.answer({ ...response, body: HttpBody.stream(body, contentType, contentLength) })
+    })
+    return () => {
+      fiber.interruptUnsafe()
+      end(Exit.interrupt())
+    }
+  }
+})
+
+const untilIdle = ({ idle }: Request) => <E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, unknown> =>
+  idle === undefined ? stream : Stream.timeoutOrElse(stream, {
+    duration: idle,
+    orElse: () => Stream.fail(new Error("it was idle for too long"))
+  })

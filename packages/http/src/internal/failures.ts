@@ -1,0 +1,29 @@
+import type { CommandError } from "@blackgate/core/CommandError"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { UpstreamError } from "../UpstreamError.ts"
+
+// What the gateway answers by itself. Nothing of the inside is in it: no address, no cause, no limit.
+const answer = (code: number, message: string, headers?: { readonly [name: string]: string }) =>
+  HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code, headers })
+
+export const badRequest = answer(400, "bad request")
+export const internalError = answer(500, "internal server error")
+const badGateway = answer(502, "bad gateway")
+const unavailable = answer(503, "service unavailable")
+const overloaded = answer(503, "service unavailable", { "retry-after": "1" })
+const timedOut = answer(504, "gateway timeout")
+
+/** What a failure looks like to a client, where no fallback says otherwise. */
+export const failure = (error: CommandError | UpstreamError): HttpServerResponse.HttpServerResponse => {
+  switch (error._tag) {
+    case "UpstreamError":
+      return badGateway
+    case "PoolFull":
+    case "QueueTimeout":
+      return overloaded
+    case "PoolReentered":
+      return unavailable
+    case "CommandTimeout":
+      return timedOut
+  }
+}

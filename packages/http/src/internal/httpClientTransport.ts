@@ -1,0 +1,61 @@
+import * as Effect from "effect/Effect"
+import * as Cookies from "effect/http/Cookies"
+import * as FetchHttpClient from "effect/http/FetchHttpClient"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpClient from "effect/http/HttpClient"
+import type * as HttpClientError from "effect/http/HttpClientError"
+import * as HttpClientRequest from "effect/http/HttpClientRequest"
+import * as HttpClientResponse from "effect/http/HttpClientResponse"
+import type { HttpMethod } from "effect/http/HttpMethod"
+import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import * as HeaderList from "../HeaderList.ts"
+import type { Request, Response } from "../Transport.ts"
+import { UpstreamError } from "../UpstreamError.ts"
+
+/** One exchange over an Effect client. The scope aborts it when it closes. */
+export const overHttpClient = (client: HttpClient.HttpClient) => {
+  const scoped = HttpClient.withScope(client)
+  return (request: Request): Effect.Effect<Response, UpstreamError, Scope.Scope> =>
+    scoped.execute(toClientRequest(request)).pipe(
+      // A proxy passes redirects on.
+      Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+      Effect.mapBoth({
+        onFailure: (cause) => new UpstreamError({ phase: phaseOf(cause), origin: request.upstream.origin, cause }),
+        onSuccess: (response) => fromClientResponse(request, response)
+      })
+    )
+}
+
+const toClientRequest = (request: Request): HttpClientRequest.HttpClientRequest =>
+  HttpClientRequest.make(request.method as HttpMethod)(`${request.upstream.origin}${request.target}`, {
+    headers: HeaderList.toHeaders(request.headers),
+    body: toClientBody(request)
+  })
+
+const toClientBody = ({ body, headers, source }: Request): HttpBody.HttpBody =>
+  body._tag === "Incoming"
+    ? HttpBody.stream(source.stream, HeaderList.get(headers, "content-type"), body.contentLength)
+    : body
+
+const phaseOf = (error: HttpClientError.HttpClientError): "connect" | "head" =>
+  error.reason._tag === "InvalidUrlError" || error.reason._tag === "EncodeError" ? "connect" : "head"
+
+const fromClientResponse = (request: Request, response: HttpClientResponse.HttpClientResponse): Response => {
+  const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
+  let headers = HeaderList.remove(HeaderList.fromHeaders(response.headers), "set-cookie")
+  // `fetch` has decoded the body, but says what it was like before.
+  if (web?.headers.has("content-encoding") === true) {
+    headers = HeaderList.remove(HeaderList.remove(headers, "content-encoding"), "content-length")
+  }
+  const cookies = web?.headers.getSetCookie() ?? Cookies.toSetCookieHeaders(response.cookies)
+  return {
+    status: response.status,
+    statusText: web?.statusText,
+    headers: [...headers, ...cookies.flatMap((cookie) => ["set-cookie", cookie])],
+    body: hasNoBody(request, response.status) ? HttpBody.empty : HttpBody.stream(response.stream)
+  }
+}
+
+const hasNoBody = ({ method }: Request, status: number): boolean =>
+  method === "HEAD" || status === 204 || status === 205 || status === 304

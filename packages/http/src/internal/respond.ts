@@ -1,0 +1,64 @@
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Cookies from "effect/http/Cookies"
+import * as HttpEffect from "effect/http/HttpEffect"
+import * as Headers from "effect/http/Headers"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as HeaderList from "../HeaderList.ts"
+import type { ProxyResponse } from "../Rewrite.ts"
+
+/**
+ * The response as a value that middleware can work on.
+ *
+ * The constructors of `HttpServerResponse` derive headers from the body; here the upstream has said what they are. So the fields are
+ * set on a fresh response, which nothing else refers to.
+ */
+export const toResponse = (
+  response: ProxyResponse,
+  original: ProxyResponse,
+  context: Context.Context<never>
+): HttpServerResponse.HttpServerResponse => {
+  const { body, status, statusText } = response
+  const headers = HeaderList.toHeaders(body === original.body ? response.headers : framed(response))
+  if (headers["set-cookie"] !== undefined) HttpEffect.appendPreResponseHandlerUnsafe(context, keepCookies)
+  return Object.assign(HttpServerResponse.empty({ status, statusText }), { headers, body })
+}
+
+// The length is the body's: a rewrite that gave the response another one need not think of it.
+const framed = ({ body, headers }: ProxyResponse): HeaderList.HeaderList => {
+  const rest = HeaderList.remove(headers, "content-length")
+  if (body._tag === "Empty" || body.contentLength === undefined) return rest
+  return HeaderList.append(rest, "content-length", String(body.contentLength))
+}
+
+type Cookie = string | ReadonlyArray<string>
+
+/**
+ * Effect's servers write cookies that middleware adds in place of, or into, the array of those that came from the upstream. Here
+ * all of them become one array, the upstream's first; for a Web server they are put on its own `Response`, which has lists.
+ */
+const keepCookies: HttpEffect.PreResponseHandler = (request, response) => {
+  const fromUpstream = response.headers["set-cookie"] as Cookie | undefined
+  if (fromUpstream === undefined) return Effect.succeed(response)
+  const all = [fromUpstream, Cookies.toSetCookieHeaders(response.cookies)].flat()
+  if (isWebRequest(request.source)) return onWebResponse(request.source, response, all)
+  if (all.length === 1) return Effect.succeed(response)
+  const headers = Headers.fromRecordUnsafe({ ...response.headers, "set-cookie": all as unknown as string })
+  return Effect.succeed(Object.assign(HttpServerResponse.replaceCookies(response, Cookies.empty), { headers }))
+}
+
+const isWebRequest = (source: object): source is Request => typeof Request !== "undefined" && source instanceof Request
+
+const onWebResponse = (source: Request, response: HttpServerResponse.HttpServerResponse, cookies: ReadonlyArray<string>) =>
+  Effect.withFiber((fiber) => {
+    const bare = Object.assign(HttpServerResponse.replaceCookies(response, Cookies.empty), {
+      headers: Headers.remove(response.headers, "set-cookie")
+    })
+    // What is done at the end of the request has to wait for the end of the body, as it does for Effect's own streams.
+    const web = HttpServerResponse.toWeb(HttpEffect.scopeTransferToStream(bare), {
+      context: fiber.context,
+      signal: source.signal
+    })
+    for (const cookie of cookies) web.headers.append("set-cookie", cookie)
+    return Effect.succeed(HttpServerResponse.raw(web, { status: response.status }))
+  })
