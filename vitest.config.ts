@@ -2,7 +2,7 @@ import { configDefaults, defineConfig } from "vitest/config"
 
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
+    include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/bench/**"],
     // Tests need no order, of files or within one.
     sequence: { concurrent: true },

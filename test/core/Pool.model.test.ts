@@ -1,9 +1,9 @@
 import { Command, Group, Pool } from "@blackgate/core"
 import { assert, it } from "@effect/vitest"
-import { Deferred, Effect, type Fiber } from "effect"
+import { Effect, type Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
-import { state } from "./calls.ts"
+import { state, Work } from "./calls.ts"
 
 const priorities: ReadonlyArray<Pool.Priority> = ["high", "normal", "low"]
 const queueTimeout = 40
@@ -153,27 +153,15 @@ const agrees = (steps: ReadonlyArray<Step>) =>
   Effect.gen(function*() {
     const model = new Model(2, 3)
     const group = yield* Group.make("g", { pool: { maxConcurrent: 2, maxQueued: 3, queueTimeout } })
-    const calls: Array<{ fiber: Fiber.Fiber<unknown, unknown>; gate: Deferred.Deferred<void>; runs: boolean }> = []
+    const works: Array<Work> = []
+    const callers: Array<Fiber.Fiber<unknown, unknown>> = []
+    yield* Effect.addFinalizer(() => Effect.forEach(works, (work) => work.finish))
 
     const arrive = Effect.fnUntraced(function*({ detach, priority, stubborn, timeout }: Arrival) {
-      const call = { fiber: undefined as never, gate: Deferred.makeUnsafe<void>(), runs: false }
-      const wait = Deferred.await(call.gate)
-      const work = Effect.acquireUseRelease(
-        Effect.sync(() => {
-          call.runs = true
-        }),
-        () => stubborn ? Effect.uninterruptible(wait) : Effect.interruptible(wait),
-        () =>
-          Effect.sync(() => {
-            call.runs = false
-          })
-      )
-      const fiber = yield* Command.queue(
-        work.pipe(Command.within(group, { key: "k", priority, detach, ...timeout === undefined ? {} : { timeout } }))
-      )
-      calls.push({ ...call, fiber })
-      // The flag is the work's own.
-      Object.defineProperty(calls.at(-1)!, "runs", { get: () => call.runs })
+      const work = new Work()
+      const run = stubborn ? Effect.uninterruptible(work.run) : work.run
+      works.push(work)
+      callers.push(yield* Command.queue(run.pipe(Command.within(group, { key: "k", priority, detach, timeout }))))
     })
 
     for (const step of steps) {
@@ -189,14 +177,14 @@ const agrees = (steps: ReadonlyArray<Step>) =>
           if (running.length === 0) break
           const { id } = running[step.which % running.length]!
           model.finish(model.calls[id]!)
-          yield* Deferred.succeed(calls[id]!.gate, undefined)
+          yield* works[id]!.finish
           break
         }
         case "interrupt": {
           if (live.length === 0) break
           const { id } = live[step.which % live.length]!
           model.interrupt(model.calls[id]!)
-          calls[id]!.fiber.interruptUnsafe()
+          callers[id]!.interruptUnsafe()
           break
         }
         case "resize": {
@@ -223,8 +211,8 @@ const agrees = (steps: ReadonlyArray<Step>) =>
           queueTimeouts,
           maxConcurrent,
           maxQueued,
-          running: calls.flatMap(({ runs }, id) => runs ? [id] : []),
-          callers: calls.map(({ fiber }) => state(fiber))
+          running: works.flatMap((work, id) => work.active === 1 ? [id] : []),
+          callers: callers.map(state)
         },
         {
           active: model.running.length,

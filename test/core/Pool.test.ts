@@ -273,7 +273,7 @@ describe("7. no permit leaks, wherever the scheduler yields when its caller is i
             const callers = [yield* Command.queue(caller), yield* Command.queue(caller)]
             for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
             for (const fiber of callers) yield* Fiber.interrupt(fiber)
-            for (let turn = 0; turn < 20 && work.active > 0; turn++) yield* Effect.yieldNow
+            for (let turn = 0; turn < 20 && (yield* counts(group.pool)).active > 0; turn++) yield* Effect.yieldNow
             const at = `${ops} ops, ${turns} turns`
             assert.deepStrictEqual(yield* counts(group.pool), idle, at)
             assert.strictEqual(work.active, 0, at)
@@ -432,6 +432,7 @@ describe("10. a call from inside a call of the same pool fails fast with PoolRee
 
   it.effect("a call that starts the next one in the background does not keep all before it", () =>
     Effect.gen(function*() {
+      yield* afterFirstSleep
       const pool = yield* Pool.make("p", { maxConcurrent: 1 })
       let depth = 0
       const next = (n: number): Effect.Effect<unknown, unknown> =>
@@ -601,6 +602,7 @@ describe("13. a constant number of queue steps", () => {
 
   it.effect("and 50,000 waiting synchronous calls pass without a stack overflow", () =>
     Effect.gen(function*() {
+      yield* afterFirstSleep
       const group = yield* Group.make("g", { pool: { maxConcurrent: 1, maxQueued: 50_000, queueTimeout: 1000 } })
       const work = new Work()
       yield* Command.queue(work.run.pipe(Command.within(group, { key: "first" })))

@@ -388,6 +388,4 @@ export interface Policy {
  * @category getters
  * @since 0.1.0
  */
-export const policies: <Args extends ReadonlyArray<never>, A, E, R>(
-  command: Command<Args, A, E, R>
-) => Effect.Effect<ReadonlyArray<Policy>, never, R> = internal.policiesOf
+export const policies: <R>(command: Command<never, unknown, unknown, R>) => Effect.Effect<ReadonlyArray<Policy>, never, R> = internal.policiesOf

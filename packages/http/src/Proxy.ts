@@ -22,6 +22,7 @@ import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import { failure as answerTo } from "./internal/failures.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
 import type { ProxyRequest, ProxyResponse } from "./Rewrite.ts"
@@ -280,3 +281,27 @@ export const route = <Self = never, RewriteR = never, RewriteResponseR = never, 
       yield* router.add(method, path, answer)
     })
   )
+
+/**
+ * How a route answers a failure by itself, for a fallback that has something better for some failures only.
+ *
+ * **Details**
+ *
+ * JSON, `{ code, message, errors }`: 502 for the upstream; 503 for the pool, with a `Retry-After` if it is full; 504 for the time.
+ * Nothing of the inside is in it.
+ *
+ * **Example** (A page for a timeout, the default for the rest)
+ *
+ * ```ts import.meta.vitest
+ * import { CommandError } from "@blackgate/core"
+ * import { Proxy } from "@blackgate/http"
+ *
+ * const failure = new CommandError.PoolReentered("api.v1", "inner", "outer")
+ *
+ * Proxy.failureResponse(failure).status // => 503
+ * ```
+ *
+ * @category responses
+ * @since 0.1.0
+ */
+export const failureResponse = (failure: Failure): HttpServerResponse => answerTo(failure)

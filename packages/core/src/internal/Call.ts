@@ -156,18 +156,11 @@ export class Call {
     this.conclude(depth, Exit.fail(why))
   }
 
-  /** What an interruption of the caller does. True when it has ended. */
-  cancel(): boolean {
-    if (this.ended) return true
+  /** Its caller was interrupted, and waits for `resume` instead. */
+  cancel(resume: (exit: Ending) => void): void {
+    this.resume = resume
     this.rejection = undefined
     this.conclude(-1, interrupted)
-    return this.ended || this.plan.detach
-  }
-
-  /** Calls back once nothing is left of it, instead of resuming its caller, who was interrupted. */
-  whenEnded(done: () => void): void {
-    if (this.ended) done()
-    else this.resume = done
   }
 
   /** The caller goes on with `exit`; the work, and what the call holds for it, stay until `end`. */

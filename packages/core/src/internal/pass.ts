@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -23,10 +24,14 @@ const run = (
     )
     call.advance()
     if (call.ended) return
-    return Effect.suspend(() =>
-      call.cancel() ? Effect.void : Effect.callback<void>((resume) => call.whenEnded(() => resume(Effect.void)))
-    )
+    return Effect.callback<void>((resume) => call.cancel((exit) => resume(defectsOf(exit))))
   })
+
+// All that an interrupted caller hears of how its work ended.
+const defectsOf = (exit: Ending): Effect.Effect<void> => {
+  const defects = exit._tag === "Success" ? [] : exit.cause.reasons.filter(Cause.isDieReason)
+  return defects.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons(defects))
+}
 
 /** An effect, run once the gates have let it in: on a fiber of its own, in the caller's context. */
 export const pass = (

@@ -1,0 +1,101 @@
+import { CommandMetrics, Group, Pool } from "@blackgate/core"
+import { Proxy, type Transport } from "@blackgate/http"
+import { Undici } from "@blackgate/node"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
+import { HttpRouter, HttpServer } from "effect/http"
+import { createServer } from "node:http"
+import type * as Wire from "./Wire.ts"
+import { connect } from "./Wire.ts"
+
+type Outcomes = Partial<Record<CommandMetrics.Outcome, number>>
+
+/** A gateway on a port of this machine: one group, and the routes that a test gives it. */
+export interface Gateway {
+  readonly port: number
+  /** What it has logged, causes included. */
+  readonly logs: ReadonlyArray<string>
+  readonly pool: Pool.Pool
+  /** How many calls hold a permit, and how many wait for one. */
+  readonly busy: Effect.Effect<string>
+  /** How the calls of a key have ended; `"/*"` is that of the only route of `start`. */
+  readonly outcomes: (key?: string) => Effect.Effect<Outcomes>
+  readonly connect: Effect.Effect<Wire.Wire, never, Scope.Scope>
+}
+
+/** What everything of a gateway is told: nothing is under way. */
+export const idle = "0 active, 0 queued"
+
+let gateways = 0
+
+const kinds: ReadonlyArray<CommandMetrics.Outcome> = [
+  "success",
+  "failure",
+  "defect",
+  "timeout",
+  "rejected",
+  "interrupted"
+]
+
+/** Routes of a group, and whatever else a router can have. */
+export type Routes = (
+  group: Group.Group
+) => Layer.Layer<never, never, HttpRouter.HttpRouter | Transport.Transport | NodeServices>
+
+type NodeServices = Layer.Success<typeof NodeHttpServer.layerHttpServices>
+
+/** Starts a gateway with these routes, over undici. It is closed with the scope. */
+export const withRoutes = (
+  routes: Routes,
+  { pool = { maxConcurrent: 100 }, undici = {} }: { readonly pool?: Pool.Options; readonly undici?: Undici.Options } = {}
+): Effect.Effect<Gateway, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const logs: Array<string> = []
+    const name = `gateway ${++gateways}`
+    const group = yield* Group.make(name, { pool })
+    const server = NodeHttpServer.layer(createServer, {
+      port: 0,
+      host: "127.0.0.1",
+      gracefulShutdownTimeout: 10,
+      disablePreemptiveShutdown: true
+    })
+    const context = yield* Layer.build(
+      HttpRouter.serve(routes(group), { disableLogger: true, disableListenLog: true }).pipe(
+        Layer.provide(Undici.layerWith({ drain: 50, ...undici })),
+        Layer.provideMerge(server),
+        Layer.provide(
+          Logger.layer([
+            Logger.make(({ cause, message }) => logs.push([message].flat().map(textOf).join(" ") + Cause.pretty(cause)))
+          ])
+        )
+      )
+    )
+    const { address } = Context.get(context, HttpServer.HttpServer)
+    const port = address._tag === "InetAddress" ? address.port : 0
+    return {
+      port,
+      logs,
+      pool: group.pool,
+      busy: Effect.map(Pool.statistics(group.pool), ({ active, queued }) => `${active} active, ${queued} queued`),
+      outcomes: (key = "/*") =>
+        Effect.map(
+          Effect.forEach(kinds, (outcome) =>
+            Effect.map(
+              Metric.value(Metric.withAttributes(CommandMetrics.calls, { group: name, key, outcome })),
+              ({ count }) => [outcome, count] as const
+            )),
+          (counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))
+        ),
+      connect: connect(port)
+    }
+  }).pipe(Effect.orDie)
+
+const textOf = (part: unknown): string =>
+  Cause.isCause(part) ? Cause.pretty(part) : part instanceof Error ? String(part) : String(part)
+
+/** Starts a gateway with one route, which takes every request, and what a test says of it. */
+export const start = (
+  options: Omit<Parameters<typeof Proxy.route<never, never, never>>[1], "group">,
+  settings?: Parameters<typeof withRoutes>[1]
+): Effect.Effect<Gateway, never, Scope.Scope> =>
+  withRoutes((group) => Proxy.route("/*", { ...options, group }), settings)
