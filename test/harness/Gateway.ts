@@ -5,8 +5,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { HttpRouter, HttpServer } from "effect/http"
 import { createServer } from "node:http"
-import type * as Wire from "./Wire.ts"
-import { connect } from "./Wire.ts"
+import { connect, type Wire } from "./Wire.ts"
 
 type Outcomes = Partial<Record<CommandMetrics.Outcome, number>>
 
@@ -20,7 +19,7 @@ export interface Gateway {
   readonly busy: Effect.Effect<string>
   /** How the calls of a key have ended; `"/*"` is that of the only route of `start`. */
   readonly outcomes: (key?: string) => Effect.Effect<Outcomes>
-  readonly connect: Effect.Effect<Wire.Wire, never, Scope.Scope>
+  readonly connect: Effect.Effect<Wire, never, Scope.Scope>
 }
 
 /** What everything of a gateway is told: nothing is under way. */
@@ -71,7 +70,8 @@ export const withRoutes = (
       )
     )
     const { address } = Context.get(context, HttpServer.HttpServer)
-    const port = address._tag === "InetAddress" ? address.port : 0
+    if (address._tag === "UnixPathAddress") return yield* Effect.die("it listens on a path")
+    const { port } = address
     return {
       port,
       logs,
@@ -90,8 +90,7 @@ export const withRoutes = (
     }
   }).pipe(Effect.orDie)
 
-const textOf = (part: unknown): string =>
-  Cause.isCause(part) ? Cause.pretty(part) : part instanceof Error ? String(part) : String(part)
+const textOf = (part: unknown): string => Cause.isCause(part) ? Cause.pretty(part) : String(part)
 
 /** Starts a gateway with one route, which takes every request, and what a test says of it. */
 export const start = (

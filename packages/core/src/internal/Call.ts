@@ -156,8 +156,9 @@ export class Call {
     this.conclude(depth, Exit.fail(why))
   }
 
-  /** Its caller was interrupted, and waits for `resume` instead. */
+  /** Its caller was interrupted, and waits for `resume` instead. Also called when the work interrupted itself, which is no news. */
   cancel(resume: (exit: Ending) => void): void {
+    if (this.answered) return resume(interrupted)
     this.resume = resume
     this.rejection = undefined
     this.conclude(-1, interrupted)

@@ -52,8 +52,9 @@ export const resolve = (path: string): string | undefined => {
   return segments.some(hidesDots) ? undefined : `/${segments.join("/")}`
 }
 
+// Behind an escaped slash, or before a parameter that the upstream cuts off.
 const hidesDots = (segment: string): boolean =>
-  decode(segment).split(/[/\\]/).some((part) => /^\.\.?(?:;|$)/.test(part) && part !== segment)
+  decode(segment).split(/[/\\]/).some((part) => /^\.\.?(?:;|$)/.test(part))
 
 // Byte by byte: what the bytes mean together is not the question.
 const decode = (text: string): string =>
@@ -62,7 +63,9 @@ const decode = (text: string): string =>
 /** The path as the most lenient upstream would read it; `undefined` where that is the path itself. */
 export const lenient = (path: string): string | undefined => {
   if (isPlain(path)) return undefined
-  const segments = decode(path).split(/[/\\]/).map((segment) => segment.split(";")[0]!).filter((segment) => segment !== "")
+  const segments = decode(path).split(/[/\\]/).map((segment) => segment.split(";")[0]!).filter((segment) =>
+    segment !== ""
+  )
   // Spelled again so that the router takes each character for itself.
   return `/${segments.map((segment) => encodeURIComponent(segment)).join("/")}`
 }
