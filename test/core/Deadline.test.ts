@@ -44,7 +44,9 @@ describe("2. timeout bounds everything", () => {
       const group = yield* make(1, 5)
       const [first, second] = [new Work(), new Work()]
       yield* Command.queue(first.run.pipe(Command.within(group, { key: "first" })))
-      const fiber = yield* Command.queue(Effect.flip(second.run.pipe(Command.within(group, { key: "k", timeout: 100 }))))
+      const fiber = yield* Command.queue(
+        Effect.flip(second.run.pipe(Command.within(group, { key: "k", timeout: 100 })))
+      )
       yield* TestClock.adjust(100)
       assert.deepInclude({ ...yield* Fiber.join(fiber) }, { option: "timeout", started: false })
       assert.strictEqual((yield* Pool.statistics(group.pool)).queued, 0)
@@ -57,7 +59,9 @@ describe("2. timeout bounds everything", () => {
     Effect.gen(function*() {
       const group = yield* make(1, 5)
       yield* Command.queue(Effect.sleep(60).pipe(Command.within(group, { key: "first" })))
-      const fiber = yield* Command.queue(Effect.never.pipe(Command.within(group, { key: "k", timeout: 100 }), Effect.flip))
+      const fiber = yield* Command.queue(
+        Effect.never.pipe(Command.within(group, { key: "k", timeout: 100 }), Effect.flip)
+      )
       yield* TestClock.adjust(99)
       assert.strictEqual(state(fiber), "running")
       yield* TestClock.adjust(1)
@@ -235,12 +239,23 @@ describe("7. when a deadline passes", () => {
     Effect.gen(function*() {
       const group = yield* make(1)
       const late = (end: Effect.Effect<unknown, unknown>) =>
-        Effect.sleep(20).pipe(Effect.andThen(end), Effect.uninterruptible, Command.within(group, { key: "k", timeout: 10 }))
+        Effect.sleep(20).pipe(
+          Effect.andThen(end),
+          Effect.uninterruptible,
+          Command.within(group, { key: "k", timeout: 10 })
+        )
       const fiber = yield* Command.queue(
-        Effect.forEach([Effect.succeed("late"), Effect.fail("late"), Effect.die("late")], (end) => Effect.exit(late(end)))
+        Effect.forEach(
+          [Effect.succeed("late"), Effect.fail("late"), Effect.die("late")],
+          (end) => Effect.exit(late(end))
+        )
       )
       yield* TestClock.adjust(60)
-      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(ending), ["CommandTimeout", "CommandTimeout", "CommandTimeout+Die"])
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(ending), [
+        "CommandTimeout",
+        "CommandTimeout",
+        "CommandTimeout+Die"
+      ])
     }))
 
   it.effect("an interruption of the caller meanwhile is an interruption", () =>

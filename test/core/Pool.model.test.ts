@@ -109,7 +109,9 @@ class Model {
     while (true) {
       const next = this.calls
         .flatMap((call) => call.due.map((due) => ({ ...due, call })))
-        .filter(({ at, call, kind }) => at <= end && (kind === "queueTimeout" ? call.where === "waits" : call.where !== "is gone"))
+        .filter(({ at, call, kind }) =>
+          at <= end && (kind === "queueTimeout" ? call.where === "waits" : call.where !== "is gone")
+        )
         .toSorted((a, b) => a.at - b.at || a.order - b.order)[0]
       if (next === undefined) break
       this.now = next.at
@@ -142,7 +144,9 @@ class Model {
       const next = this.waiting.toSorted((a, b) =>
         priorities.indexOf(a.priority) - priorities.indexOf(b.priority) || a.id - b.id
       )[0]
-      if (next === undefined) return
+      if (next === undefined) {
+        return
+      }
       this.admitted++
       next.where = "runs"
     }
@@ -198,9 +202,10 @@ const agrees = (steps: ReadonlyArray<Step>) =>
           break
         }
       }
-      const { active, admitted, maxConcurrent, maxQueued, overdue, queued, queueTimeouts, rejected } = yield* Pool.statistics(
-        group.pool
-      )
+      const { active, admitted, maxConcurrent, maxQueued, overdue, queued, queueTimeouts, rejected } = yield* Pool
+        .statistics(
+          group.pool
+        )
       assert.deepStrictEqual(
         {
           active,
@@ -244,7 +249,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 5, arbitrary: arrive },
   { weight: 3, arbitrary: fc.record({ step: fc.constant("finish" as const), which }) },
   { weight: 2, arbitrary: fc.record({ step: fc.constant("interrupt" as const), which }) },
-  { weight: 2, arbitrary: fc.record({ step: fc.constant("advance" as const), millis: fc.integer({ min: 1, max: 30 }) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({ step: fc.constant("advance" as const), millis: fc.integer({ min: 1, max: 30 }) })
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -255,9 +263,15 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }
 )
 
-it("4-9, 11. a pool agrees with its model after every step, whatever arrives, ends, is interrupted, resized or late", () =>
-  fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 60, size: "max" }), (steps) =>
-      Effect.runPromise(agrees(steps).pipe(Effect.scoped, Effect.provide(TestClock.layer())))),
-    { numRuns: 200 }
-  ), 60_000)
+it(
+  "4-9, 11. a pool agrees with its model after every step, whatever arrives, ends, is interrupted, resized or late",
+  () =>
+    fc.assert(
+      fc.asyncProperty(
+        fc.array(step, { minLength: 5, maxLength: 60, size: "max" }),
+        (steps) => Effect.runPromise(agrees(steps).pipe(Effect.scoped, Effect.provide(TestClock.layer())))
+      ),
+      { numRuns: 200 }
+    ),
+  60_000
+)

@@ -161,9 +161,12 @@ describe("7. a permit is given back exactly once", () => {
     ["a failure", Effect.fail("no")],
     ["a defect", Effect.die("bug")],
     ["an interruption from inside", Effect.interrupt],
-    ["a throw", Effect.sync(() => {
-      throw new Error("bug")
-    })]
+    [
+      "a throw",
+      Effect.sync(() => {
+        throw new Error("bug")
+      })
+    ]
   ]
   for (const [name, end] of ends) {
     it.effect(`after the finalizers: ${name}`, () =>
@@ -260,6 +263,7 @@ describe("7. no permit leaks, wherever the scheduler yields when its caller is i
   for (const [name, way] of Object.entries(ways)) {
     it.effect(name, () =>
       Effect.gen(function*() {
+        yield* afterFirstSleep
         const group = yield* Group.make("g", { pool: { maxConcurrent: 1, maxQueued: 1 } })
         const { timers } = group as GroupState
         const work = new Work()
@@ -529,7 +533,11 @@ describe("12. refused, with the name of the option:", () => {
     ["maxQueue", { ...good, maxQueue: 1 }]
   ]
   const show = (options: object) =>
-    `{ ${Object.entries(options).map(([key, value]) => `${key}: ${typeof value === "number" ? value : JSON.stringify(value)}`)} }`
+    `{ ${
+      Object.entries(options).map(([key, value]) =>
+        `${key}: ${typeof value === "number" ? value : JSON.stringify(value)}`
+      )
+    } }`
 
   for (const [option, options] of refused) {
     it.effect(`${option}, in ${show(options)}`, () =>
@@ -737,8 +745,12 @@ describe("statistics", () => {
       yield* work.finish
       assert.deepStrictEqual(yield* wait, { count: 2, total: 80, longest: 60, current: 0 })
       // Nobody who was let in at once has waited.
-      yield* Effect.void.pipe(Pool.withPermit(pool))
+      const third = yield* Command.queue(Effect.never.pipe(Pool.withPermit(pool)))
       assert.strictEqual((yield* wait).count, 2)
+      yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+      yield* TestClock.adjust(5)
+      yield* Fiber.interrupt(third)
+      assert.deepStrictEqual(yield* wait, { count: 3, total: 85, longest: 60, current: 0 })
     }))
 })
 
@@ -777,7 +789,10 @@ describe("withPermit", () => {
   it.effect("follows the layer: one effect, run with two layers, uses two pools", () =>
     Effect.gen(function*() {
       const name = Effect.void.pipe(Pool.withPermit(Session), Effect.andThen(Effect.map(Session, ({ pool }) => pool)))
-      const [a, b] = [yield* Effect.provide(name, live), yield* Effect.provide(name, Session.layer({ pool: { maxConcurrent: 2 } }))]
+      const [a, b] = [
+        yield* Effect.provide(name, live),
+        yield* Effect.provide(name, Session.layer({ pool: { maxConcurrent: 2 } }))
+      ]
       assert.strictEqual((yield* Pool.statistics(a)).admitted, 1)
       assert.strictEqual((yield* Pool.statistics(b)).admitted, 1)
     }))
@@ -786,9 +801,10 @@ describe("withPermit", () => {
     Effect.gen(function*() {
       const pool = yield* Pool.make("p", { maxConcurrent: 1 })
       const interruptible = yield* Effect.uninterruptible(
-        Effect.withFiber((fiber) => Effect.succeed((fiber as unknown as { interruptible: boolean }).interruptible)).pipe(
-          Pool.withPermit(pool)
-        )
+        Effect.withFiber((fiber) => Effect.succeed((fiber as unknown as { interruptible: boolean }).interruptible))
+          .pipe(
+            Pool.withPermit(pool)
+          )
       )
       assert.isTrue(interruptible)
     }))

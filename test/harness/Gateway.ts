@@ -3,8 +3,9 @@ import { Proxy, type Transport } from "@blackgate/http"
 import { Undici } from "@blackgate/node"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+import { type HttpPlatform, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
+import { eventuallyEqual } from "./eventually.ts"
 import { connect, type Wire } from "./Wire.ts"
 
 type Outcomes = Partial<Record<CommandMetrics.Outcome, number>>
@@ -17,6 +18,10 @@ export interface Gateway {
   readonly pool: Pool.Pool
   /** How many calls hold a permit, and how many wait for one. */
   readonly busy: Effect.Effect<string>
+  /** Waits until `busy` is this. */
+  readonly becomes: (busy: string) => Effect.Effect<void>
+  /** Waits until every permit is back. */
+  readonly quiet: Effect.Effect<void>
   /** How the calls of a key have ended; `"/*"` is that of the only route of `start`. */
   readonly outcomes: (key?: string) => Effect.Effect<Outcomes>
   readonly connect: Effect.Effect<Wire, never, Scope.Scope>
@@ -36,17 +41,20 @@ const kinds: ReadonlyArray<CommandMetrics.Outcome> = [
   "interrupted"
 ]
 
-/** Routes of a group, and whatever else a router can have. */
-export type Routes = (
-  group: Group.Group
-) => Layer.Layer<never, never, HttpRouter.HttpRouter | Transport.Transport | NodeServices>
+type Needed = HttpRouter.HttpRouter | Transport.Transport | HttpPlatform.HttpPlatform
 
-type NodeServices = Layer.Success<typeof NodeHttpServer.layerHttpServices>
+/** Routes, and whatever else a router can have. */
+export type Routes = Layer.Layer<
+  never,
+  never,
+  Needed | HttpRouter.Request<"GlobalRequires", HttpPlatform.HttpPlatform>
+>
 
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
-  routes: Routes,
-  { pool = { maxConcurrent: 100 }, undici = {} }: { readonly pool?: Pool.Options; readonly undici?: Undici.Options } = {}
+  routes: (group: Group.Group) => Routes,
+  { pool = { maxConcurrent: 100 }, undici = {} }: { readonly pool?: Pool.Options; readonly undici?: Undici.Options } =
+    {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
     const logs: Array<string> = []
@@ -64,7 +72,9 @@ export const withRoutes = (
         Layer.provideMerge(server),
         Layer.provide(
           Logger.layer([
-            Logger.make(({ cause, message }) => logs.push([message].flat().map(textOf).join(" ") + Cause.pretty(cause)))
+            Logger.make(({ cause, message }) =>
+              logs.push([[message].flat().map(textOf).join(" "), Cause.pretty(cause)].join("\n").trim())
+            )
           ])
         )
       )
@@ -72,11 +82,15 @@ export const withRoutes = (
     const { address } = Context.get(context, HttpServer.HttpServer)
     if (address._tag === "UnixPathAddress") return yield* Effect.die("it listens on a path")
     const { port } = address
+    const busy = Effect.map(Pool.statistics(group.pool), ({ active, queued }) => `${active} active, ${queued} queued`)
+    const becomes = (wanted: string) => eventuallyEqual("the state of the pool", wanted, busy)
     return {
       port,
       logs,
       pool: group.pool,
-      busy: Effect.map(Pool.statistics(group.pool), ({ active, queued }) => `${active} active, ${queued} queued`),
+      busy,
+      becomes,
+      quiet: becomes(idle),
       outcomes: (key = "/*") =>
         Effect.map(
           Effect.forEach(kinds, (outcome) =>
@@ -92,9 +106,11 @@ export const withRoutes = (
 
 const textOf = (part: unknown): string => Cause.isCause(part) ? Cause.pretty(part) : String(part)
 
+type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse>
+
 /** Starts a gateway with one route, which takes every request, and what a test says of it. */
 export const start = (
-  options: Omit<Parameters<typeof Proxy.route<never, never, never>>[1], "group">,
+  options: Omit<Proxy.Options<never, never, never, Answer>, "group">,
   settings?: Parameters<typeof withRoutes>[1]
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   withRoutes((group) => Proxy.route("/*", { ...options, group }), settings)

@@ -32,7 +32,11 @@ export class RawUpstream {
 
   /** The connection with that number, as soon as there is one. */
   wire(index: number): Effect.Effect<Wire> {
-    return eventually(`connection ${index} at the upstream`, () => this.wires[index], () => `${this.wires.length} of them`)
+    return eventually(
+      `connection ${index} at the upstream`,
+      () => this.wires[index],
+      () => `${this.wires.length} of them`
+    )
   }
 
   /** Listens: on the port it had before, if it had one. */
@@ -93,10 +97,15 @@ export const answering = (
 // A connection may be idle for as long as it likes.
 const eventuallyAsked = (wire: Wire) =>
   Effect.callback<void>((resume) => {
-    const done = () => resume(Effect.void)
-    if (wire.received.length > 0 || wire.closed || wire.ended) return done()
-    wire.socket.once("data", done).once("end", done).once("close", done)
-    return Effect.sync(() => wire.socket.off("data", done).off("end", done).off("close", done))
+    const { socket } = wire
+    const stop = () => socket.off("data", done).off("end", done).off("close", done)
+    const done = () => {
+      stop()
+      resume(Effect.void)
+    }
+    if (wire.received.length > 0 || wire.closed || wire.ended) return resume(Effect.void)
+    socket.on("data", done).on("end", done).on("close", done)
+    return Effect.sync(stop)
   })
 
 /** A response with a length. */

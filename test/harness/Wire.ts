@@ -12,12 +12,20 @@ export class Wire {
   closed = false
   /** How it broke, if it did: `ECONNRESET`, say. */
   broke: string | undefined = undefined
+  /** How many bytes came that nobody is to look at. */
+  discarded = 0
+  /** How many bytes of a flood this end has got rid of, into the kernel at least. */
+  poured = 0
   private chunks: Array<Buffer> = []
+  private discards = false
 
   constructor(socket: Net.Socket) {
     this.socket = socket
     socket.setNoDelay(true)
-    socket.on("data", (chunk: Buffer) => this.chunks.push(chunk))
+    socket.on("data", (chunk: Buffer) => {
+      if (this.discards) this.discarded += chunk.length
+      else this.chunks.push(chunk)
+    })
     socket.on("end", () => this.ended = true)
     socket.on("close", () => this.closed = true)
     socket.on("error", (error: NodeJS.ErrnoException) => this.broke = error.code ?? error.message)
@@ -65,13 +73,44 @@ export class Wire {
     this.socket.resume()
   }
 
+  /** From now on what comes is counted, and forgotten. */
+  discard(): void {
+    this.discards = true
+    this.discarded += this.received.length
+    this.chunks = []
+  }
+
+  /** Sends so many bytes, as fast as the other end takes them. */
+  pour(bytes: number, chunked = false): void {
+    const size = 64 * 1024
+    const piece = Buffer.alloc(size, "x")
+    const framed = chunked
+      ? Buffer.concat([Buffer.from(`${size.toString(16)}\r\n`), piece, Buffer.from("\r\n")])
+      : piece
+    let sent = 0
+    const next = () => {
+      if (sent >= bytes) {
+        if (chunked) this.socket.write("0\r\n\r\n")
+        return
+      }
+      sent += size
+      this.socket.write(framed, () => {
+        this.poured += size
+        next()
+      })
+    }
+    next()
+  }
+
   /** Waits for something to be seen on the connection. */
   until<A>(what: string, read: (wire: this) => A | undefined | false): Effect.Effect<A> {
     return eventually(
       what,
       () => read(this),
       () =>
-        `${JSON.stringify(this.text.slice(0, 300))} (${this.received.length} bytes), ended: ${this.ended}, closed: ${this.closed}, broke: ${this.broke}`
+        `${
+          JSON.stringify(this.text.slice(0, 300))
+        } (${this.received.length} bytes), ended: ${this.ended}, closed: ${this.closed}, broke: ${this.broke}`
     )
   }
 

@@ -13,7 +13,9 @@ export const eventually = <A>(what: string, read: () => A | undefined | false | 
       const value = read()
       if (value !== undefined && value !== false && value !== null) return value
       if ((yield* Clock.currentTimeMillis) > until) {
-        return yield* Effect.die(new Error(`never came: ${what}${instead === undefined ? "" : `, but ${String(instead())}`}`))
+        return yield* Effect.die(
+          new Error(`never came: ${what}${instead === undefined ? "" : `, but ${String(instead())}`}`)
+        )
       }
       yield* Effect.sleep(2)
     }

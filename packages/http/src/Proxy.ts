@@ -269,7 +269,7 @@ export const route = <Self = never, RewriteR = never, RewriteResponseR = never, 
       const { method = "*" } = options
       const table = RouteTable.of(router)
       const self = {}
-      const checked = yield* Effect.orDie(settings(path, options, (method, path) => table.agrees(method, path, self)))
+      const checked = yield* Effect.orDie(settings(path, options, (...read) => table.agrees(...read, self)))
       const transport = yield* Transport
       const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
       table.add(method, path, self)

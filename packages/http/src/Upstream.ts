@@ -8,6 +8,7 @@
 import * as InvalidOptions from "@blackgate/core/InvalidOptions"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 
 const TypeId = "~@blackgate/http/Upstream"
 
@@ -73,27 +74,31 @@ export const make = (
   Effect.suspend(() => {
     const refuse = (problem: string) => Effect.fail(new InvalidOptions.InvalidOptions({ subject: "upstream", problem }))
     const text = String(url)
-    if (!URL.canParse(text)) return refuse(`expected an http or https URL, got ${JSON.stringify(withoutUser(text))}`)
-    const { hash, host, password, pathname, protocol, search, username } = new URL(text)
+    const parsed = URL.parse(text)
+    if (parsed === null || (parsed.protocol !== "http:" && parsed.protocol !== "https:")) {
+      return refuse(`expected an http or https URL, got ${JSON.stringify(withoutUser(text))}`)
+    }
+    const { hash, host, password, pathname, protocol, search, username } = parsed
     const shown = `${protocol}//${host}${pathname}`
-    if (protocol !== "http:" && protocol !== "https:") return refuse(`expected an http or https URL, got ${shown}`)
     if (username !== "" || password !== "") return refuse(`${shown} must not hold a user or a password: set a header`)
     if (search !== "" || hash !== "") return refuse(`${shown} must not have a query or a fragment`)
-    const connections = options?.connections
-    if (connections !== undefined && !(Number.isInteger(connections) && connections >= 1)) {
-      return refuse(`connections: expected a whole number of at least 1, got ${connections}`)
-    }
-    return Effect.succeed<Upstream>({
+    return Effect.as(InvalidOptions.check("upstream", schema, options ?? {}), {
       [TypeId]: TypeId,
       origin: `${protocol}//${host}`,
       authority: host,
       basePath: pathname.replace(/\/+$/, ""),
-      connections
-    })
+      connections: options?.connections
+    } satisfies Upstream)
   })
 
-// What can't be parsed may hold a password all the same.
-const withoutUser = (text: string): string => text.replace(/\/\/[^/]*@/, "//***@")
+const schema = Schema.Struct({
+  connections: Schema.optional(Schema.Number.check(Schema.makeFilter((n: number) =>
+    Number.isInteger(n) && n >= 1 ? undefined : `expected a whole number of at least 1, got ${n}`
+  )))
+})
+
+// What is no such URL may hold a password all the same, wherever that ends.
+const withoutUser = (text: string): string => text.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, "$1***@")
 
 /**
  * Whether something is an upstream.

@@ -64,8 +64,8 @@ export const layerWith = (options: Options): Layer.Layer<Transport.Transport> =>
       )
       return {
         send(request, call) {
-          const exchange = new Exchange(request, call)
-          exchange.start(origins.dispatcher(request.upstream))
+          const exchange = new Exchange(request, call, origins.of(request.upstream))
+          exchange.start()
           return () => exchange.stop()
         }
       }

@@ -31,11 +31,17 @@ export class RouteTable {
     }
   }
 
-  /** Whether a lenient reading of the path leads to the same route. */
-  agrees(method: string, path: string, route: object): boolean {
+  /**
+   * Whether every reading of a path leads to the same route. The router has read it as it was received, which is not how it is
+   * forwarded if it had dot segments.
+   */
+  agrees(method: string, path: string, hadDots: boolean, route: object): boolean {
     const read = lenient(path)
-    if (read === undefined) return true
-    const found = this.routes.find(method, read) ?? (method === "HEAD" ? this.routes.find("GET", read) : undefined)
-    return found?.handler === route
+    return (!hadDots || this.find(method, path) === route) && (read === undefined || this.find(method, read) === route)
+  }
+
+  private find(method: string, path: string): object | undefined {
+    const found = this.routes.find(method, path) ?? (method === "HEAD" ? this.routes.find("GET", path) : undefined)
+    return found?.handler
   }
 }

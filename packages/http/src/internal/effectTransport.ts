@@ -41,8 +41,9 @@ export const fromEffect = <R>(
   }
 })
 
-const untilIdle = ({ idle }: Request) => <E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, unknown> =>
-  idle === undefined ? stream : Stream.timeoutOrElse(stream, {
-    duration: idle,
-    orElse: () => Stream.fail(new Error("it was idle for too long"))
-  })
+const untilIdle =
+  ({ idle }: Request) => <E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, unknown> =>
+    idle === undefined ? stream : Stream.timeoutOrElse(stream, {
+      duration: idle,
+      orElse: () => Stream.fail(new Error("it was idle for too long"))
+    })

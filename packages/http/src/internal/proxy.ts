@@ -19,13 +19,14 @@ import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
 import type { Upstream } from "../Upstream.ts"
-import type { UpstreamError } from "../UpstreamError.ts"
+import { UpstreamError } from "../UpstreamError.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
 import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
+import { isFinal, reason, wrongResponse } from "./sendable.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -39,7 +40,7 @@ export interface Settings {
   readonly upstream: Upstream
   readonly idle: Duration.Duration | undefined
   /** Whether a path, resolved, is the route's own in every reading. */
-  readonly isOwn: (method: string, path: string) => boolean
+  readonly isOwn: (method: string, path: string, hadDots: boolean) => boolean
 }
 
 /** The effect that answers a request. */
@@ -52,7 +53,7 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     const path = received && Path.resolve(received.path)
     if (received === undefined || path === undefined) return Failures.badRequest
     const route = yield* Effect.serviceOption(HttpRouter.RouteContext)
-    if (!isSpelled(route, path) || !isOwn(source.method, path)) return Failures.badRequest
+    if (!isSpelled(route, path) || !isOwn(source.method, path, path !== received.path)) return Failures.badRequest
 
     const request = yield* perform("rewrite", options.rewrite, { ...received, path })
     if (HttpServerResponse.isHttpServerResponse(request)) return request
@@ -66,9 +67,15 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     // Whatever becomes of the response from here on, its exchange ends with the request.
     if (!state.over) yield* Scope.addFinalizer(yield* Effect.scope, Effect.sync(() => state.abandon()))
 
-    const response: ProxyResponse = { ...answer, headers: endToEnd(answer.headers, "response") }
+    const response: ProxyResponse = {
+      ...answer,
+      statusText: reason(answer.statusText),
+      headers: endToEnd(answer.headers, "response")
+    }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
+    const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
+    if (wrong !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(wrong)))
     return toResponse(rewritten, response, yield* Effect.context<never>())
   })
 }
@@ -91,13 +98,22 @@ class Exchange {
   over = false
   private stop: (() => void) | undefined = undefined
 
-  start(call: Command.Completion<Response, UpstreamError>, transport: Transport["Service"], request: Request): () => void {
+  start(
+    call: Command.Completion<Response, UpstreamError>,
+    transport: Transport["Service"],
+    request: Request
+  ): () => void {
+    const end = (exit: Exit.Exit<Response, UpstreamError>) => {
+      this.over = true
+      call.end(exit)
+    }
+    const refuse = (response: Response) => {
+      end(strange(request, response))
+      this.stop?.()
+    }
     const stop = transport.send(request, {
-      answer: call.answer,
-      end: (exit) => {
-        this.over = true
-        call.end(exit)
-      }
+      answer: (response) => isFinal(response.status) ? call.answer(response) : refuse(response),
+      end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
     })
     this.stop = () => {
       stop()
@@ -110,6 +126,10 @@ class Exchange {
     if (!this.over) this.stop?.()
   }
 }
+
+// Effect's servers would answer a 500 for it, without a word of why.
+const strange = ({ upstream }: Request, { status }: Response): Exit.Exit<never, UpstreamError> =>
+  Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(`its status was ${status}`) }))
 
 // The arguments are what one exchange needs; the fallback is handed the same.
 const exchangeWith = ({ group, key, options }: Settings) =>

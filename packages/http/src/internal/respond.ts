@@ -1,8 +1,9 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Cookies from "effect/http/Cookies"
-import * as HttpEffect from "effect/http/HttpEffect"
 import * as Headers from "effect/http/Headers"
+import * as HttpBody from "effect/http/HttpBody"
+import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
@@ -21,7 +22,7 @@ export const toResponse = (
   const { body, status, statusText } = response
   const headers = HeaderList.toHeaders(body === original.body ? response.headers : framed(response))
   if (headers["set-cookie"] !== undefined) HttpEffect.appendPreResponseHandlerUnsafe(context, keepCookies)
-  return Object.assign(HttpServerResponse.empty({ status, statusText }), { headers, body })
+  return Object.assign(HttpServerResponse.empty({ status, statusText }), { headers, body: typed(body, headers) })
 }
 
 // The length is the body's: a rewrite that gave the response another one need not think of it.
@@ -29,6 +30,12 @@ const framed = ({ body, headers }: ProxyResponse): HeaderList.HeaderList => {
   const rest = HeaderList.remove(headers, "content-length")
   if (body._tag === "Empty" || body.contentLength === undefined) return rest
   return HeaderList.append(rest, "content-length", String(body.contentLength))
+}
+
+// Whatever changes a response writes the type that its body claims over that of its headers. So the body claims the upstream's.
+const typed = (body: HttpBody.HttpBody, { "content-type": type = "" }: Headers.Headers): HttpBody.HttpBody => {
+  if (body._tag === "Uint8Array") return new HttpBody.Uint8Array(body.body, type, body.contentLength, body.text)
+  return body._tag === "Stream" ? new HttpBody.Stream(body.stream, type, body.contentLength) : body
 }
 
 type Cookie = string | ReadonlyArray<string>
@@ -49,7 +56,11 @@ const keepCookies: HttpEffect.PreResponseHandler = (request, response) => {
 
 const isWebRequest = (source: object): source is Request => typeof Request !== "undefined" && source instanceof Request
 
-const onWebResponse = (source: Request, response: HttpServerResponse.HttpServerResponse, cookies: ReadonlyArray<string>) =>
+const onWebResponse = (
+  source: Request,
+  response: HttpServerResponse.HttpServerResponse,
+  cookies: ReadonlyArray<string>
+) =>
   Effect.withFiber((fiber) => {
     const bare = Object.assign(HttpServerResponse.replaceCookies(response, Cookies.empty), {
       headers: Headers.remove(response.headers, "set-cookie")

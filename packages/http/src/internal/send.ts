@@ -1,29 +1,31 @@
 import type * as Duration from "effect/Duration"
+import * as Predicate from "effect/Predicate"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyRequest } from "../Rewrite.ts"
 import type { Request } from "../Transport.ts"
 import * as Path from "./path.ts"
+import { token, wrongFields } from "./sendable.ts"
 
-const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-const fieldValue = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 const visible = /^[\u0021-\u007e\u0080-\u00ff]*$/
+const beyondPath = /[?#]/
 
 /**
  * The request as it goes out; or what is wrong with it, if a rewrite put something into it that must not be sent, such as a line
  * break (RFC 9110, section 5.5).
  */
 export const toTransport = (request: ProxyRequest, idle: Duration.Duration | undefined): Request | string => {
+  if (!Predicate.isObject(request)) return "it did not return a request"
   const { body, method, query, source, upstream } = request
   const path = Path.resolve(request.path)
   if (!token.test(method)) return `the method ${JSON.stringify(method)} is no token`
-  if (path === undefined || !path.startsWith("/") || !visible.test(path)) return `the path ${JSON.stringify(request.path)} can't be sent`
-  if (query !== "" && !(query.startsWith("?") && visible.test(query))) return `the query ${JSON.stringify(query)} can't be sent`
-  const { headers } = request
-  for (let i = 0; i < headers.length; i += 2) {
-    if (!token.test(headers[i]!)) return `the header name ${JSON.stringify(headers[i])} is no token`
-    if (!fieldValue.test(headers[i + 1]!)) return `the value of the header ${headers[i]} holds a byte that can't be sent`
+  if (path === undefined || !path.startsWith("/") || !visible.test(path) || beyondPath.test(path)) {
+    return `the path ${JSON.stringify(request.path)} can't be sent`
   }
-  return {
+  if (query !== "" && !(query.startsWith("?") && visible.test(query))) {
+    return `the query ${JSON.stringify(query)} can't be sent`
+  }
+  const { headers } = request
+  return wrongFields(headers) ?? {
     upstream,
     method,
     target: upstream.basePath + path + query,
@@ -37,7 +39,9 @@ export const toTransport = (request: ProxyRequest, idle: Duration.Duration | und
 // The length is the body's: another body has another one, and no body has none.
 const framed = (headers: HeaderList.HeaderList, body: ProxyRequest["body"]): HeaderList.HeaderList => {
   if (body._tag === "Incoming") return headers
-  const rest = HeaderList.get(headers, "content-length") === undefined ? headers : HeaderList.remove(headers, "content-length")
+  const rest = HeaderList.get(headers, "content-length") === undefined
+    ? headers
+    : HeaderList.remove(headers, "content-length")
   if (body._tag === "Empty") return rest
   const length = body.contentLength
   const typed = body.contentType === undefined || HeaderList.get(rest, "content-type") !== undefined

@@ -10,8 +10,10 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
-import { ResponseBody } from "./ResponseBody.ts"
 import { watch, type Watcher } from "./Connections.ts"
+import type { Origin } from "./Origins.ts"
+import { RequestBody } from "./RequestBody.ts"
+import { ResponseBody } from "./ResponseBody.ts"
 
 const interrupted = Exit.interrupt()
 
@@ -25,28 +27,36 @@ const interrupted = Exit.interrupt()
 export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
+  private readonly origin: Origin
   private readonly client: Http.IncomingMessage | undefined
-  // undici takes the socket off a request whose body it destroys.
   private readonly socket: Net.Socket | undefined
   private readonly unwatch: (() => void) | undefined
 
   private controller: Dispatcher.DispatchController | undefined = undefined
+  private begun = false
   private over = false
   private response: Response | undefined = undefined
   private chunks: Array<Buffer> = []
   private body: ResponseBody | undefined = undefined
 
-  constructor(request: Request, call: Completion<Response, UpstreamError>) {
+  constructor(request: Request, call: Completion<Response, UpstreamError>, origin: Origin) {
     this.request = request
     this.call = call
+    this.origin = origin
     const source = request.source.source
     this.client = source instanceof Http.IncomingMessage ? source : undefined
     this.socket = this.client?.httpVersionMajor === 1 ? this.client.socket : undefined
     this.unwatch = this.socket && watch(this.socket, this)
   }
 
-  start(dispatcher: Dispatcher): void {
+  start(): void {
     if (this.socket?.destroyed === true) return this.end(interrupted)
+    this.begun = true
+    this.origin.begin((dispatcher) => this.dispatch(dispatcher))
+  }
+
+  private dispatch(dispatcher: Dispatcher): void {
+    if (this.over) return
     const { headers, idle, method, target } = this.request
     // Equal ones, or undici arms its timers anew for each.
     const silence = idle === undefined ? 0 : Math.ceil(Duration.toMillis(idle))
@@ -63,8 +73,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   /** Gives the exchange up: before the head, or in the middle of the body, whose reader sees it break off. */
   stop(): void {
     if (this.over) return
-    this.over = true
-    this.unwatch?.()
+    this.leave(false)
     const reason = new Error("the exchange was given up")
     this.controller?.abort(reason)
     this.body?.destroy(reason)
@@ -102,7 +111,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     statusText?: string
   ): void {
     if (status < 200 || this.over) return
-    this.response = { status, statusText, headers: rawOf(controller, headers), body: HttpBody.empty }
+    this.response = {
+      status,
+      statusText: bytesOf(statusText),
+      headers: rawOf(controller, headers),
+      body: HttpBody.empty
+    }
     queueMicrotask(() => this.answer())
   }
 
@@ -143,9 +157,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   private end(exit: Exit.Exit<Response, UpstreamError>): void {
     if (this.over) return
+    this.leave(exit._tag === "Success")
+    this.call.end(exit)
+  }
+
+  private leave(inOrder: boolean): void {
     this.over = true
     this.unwatch?.()
-    this.call.end(exit)
+    if (this.begun) this.origin.end(inOrder)
   }
 
   private requestBody(): Readable | Uint8Array | null {
@@ -154,7 +173,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
       case "Empty":
         return null
       case "Incoming":
-        return this.client ?? NodeStream.toReadableNever(source.stream)
+        return this.client === undefined ? NodeStream.toReadableNever(source.stream) : new RequestBody(this.client)
       case "Uint8Array":
         return body.body
       case "Stream":
@@ -172,6 +191,10 @@ const rawOf = (controller: Dispatcher.DispatchController, headers: Http.Incoming
   if (Array.isArray(raw)) return raw.map((part) => typeof part === "string" ? part : part.toString("latin1"))
   return Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, one]))
 }
+
+// undici reads it as UTF-8, and Node writes it as Latin-1.
+const bytesOf = (statusText: string | undefined): string | undefined =>
+  statusText === undefined || /^[\t -~]*$/.test(statusText) ? statusText : Buffer.from(statusText).toString("latin1")
 
 const serverResponse = ({ source }: Request): Http.ServerResponse | undefined =>
   source.source instanceof Http.IncomingMessage

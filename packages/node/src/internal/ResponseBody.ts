@@ -10,7 +10,8 @@ interface Source {
 /** A response body under way. It is paused at its source while nobody reads. */
 export class ResponseBody extends Readable {
   private readonly source: Source
-  private response: ServerResponse | undefined
+  private readonly response: ServerResponse | undefined
+  private shown = false
 
   constructor(source: Source, response: ServerResponse | undefined) {
     super({ highWaterMark: 64 * 1024 })
@@ -27,14 +28,18 @@ export class ResponseBody extends Readable {
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
     this.source.giveUp()
+    // The end of the connection is all that a client of HTTP/1.0 sees of the end of a body. It must not look like one.
+    if (error !== null && this.shown && this.response?.req.httpVersion === "1.0") {
+      this.response.socket?.resetAndDestroy()
+    }
     callback(error)
   }
 
   // Node keeps a head until there is a body to send with it. A client of an event stream waits for it.
   private showHead(): void {
-    const { response } = this
-    if (response === undefined) return
-    this.response = undefined
-    if (this.readableLength === 0 && response.headersSent) response.flushHeaders()
+    const { response, shown } = this
+    if (shown) return
+    this.shown = true
+    if (this.readableLength === 0 && response?.headersSent === true) response.flushHeaders()
   }
 }

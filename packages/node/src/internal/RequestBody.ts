@@ -1,0 +1,48 @@
+import type { IncomingMessage } from "node:http"
+import { Readable } from "node:stream"
+
+/**
+ * A request body under way. undici destroys what it reads from when an exchange breaks off. The client's own request has to outlive
+ * that: there is an answer to send, and then the rest of it to read, or the connection to close in order.
+ */
+export class RequestBody extends Readable {
+  private readonly client: IncomingMessage
+  private reading = false
+
+  constructor(client: IncomingMessage) {
+    super({ highWaterMark: 64 * 1024 })
+    this.client = client
+  }
+
+  override _read(): void {
+    const { client } = this
+    if (!this.reading) {
+      this.reading = true
+      client.on("data", this.onData).on("end", this.onEnd).on("error", this.onError).on("close", this.onClose)
+    }
+    client.resume()
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const { client } = this
+    client.off("data", this.onData).off("end", this.onEnd).off("error", this.onError).off("close", this.onClose)
+    if (!client.readableEnded) client.pause()
+    callback(error)
+  }
+
+  private readonly onData = (chunk: Buffer): void => {
+    if (!this.push(chunk)) this.client.pause()
+  }
+
+  private readonly onEnd = (): void => {
+    this.push(null)
+  }
+
+  private readonly onError = (error: Error): void => {
+    this.destroy(error)
+  }
+
+  private readonly onClose = (): void => {
+    if (!this.client.readableEnded) this.destroy(new Error("the client broke off its request"))
+  }
+}

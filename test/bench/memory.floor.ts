@@ -1,0 +1,60 @@
+// The least that a proxy in Node can be, with backpressure both ways: node:http, and undici's dispatch.
+import { createServer, type ServerResponse } from "node:http"
+import type { AddressInfo } from "node:net"
+import { type Dispatcher, Pool } from "undici"
+import { reportUsage } from "./memory.usage.ts"
+
+class Relay implements Dispatcher.DispatchHandler {
+  private readonly response: ServerResponse
+  private controller: Dispatcher.DispatchController | undefined
+
+  constructor(response: ServerResponse) {
+    this.response = response
+    response.on("drain", () => this.controller?.resume())
+    response.on("close", () => {
+      if (!response.writableFinished) this.controller?.abort(new Error("the client is gone"))
+    })
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    this.controller = controller
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    const raw = (controller.rawHeaders as ReadonlyArray<Buffer>).map((field) => field.toString("latin1"))
+    const headers: Array<string> = []
+    for (let i = 0; i < raw.length; i += 2) {
+      if (!/^(?:connection|keep-alive|transfer-encoding)$/i.test(raw[i]!)) headers.push(raw[i]!, raw[i + 1]!)
+    }
+    this.response.writeHead(status, headers)
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.response.write(chunk)) controller.pause()
+  }
+
+  onResponseEnd(): void {
+    this.response.end()
+  }
+
+  onResponseError(): void {
+    this.response.destroy()
+  }
+}
+
+const upstream = new Pool(process.argv[2]!, { pipelining: 1, allowH2: false })
+
+const server = createServer((request, response) => {
+  const { headers, method, url } = request
+  const has = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined
+  upstream.dispatch({
+    method: method as Dispatcher.HttpMethod,
+    path: url!,
+    body: has ? request : null,
+    headersTimeout: 300_000,
+    bodyTimeout: 300_000
+  }, new Relay(response))
+})
+
+server.listen(0, "127.0.0.1", () => process.send!({ port: (server.address() as AddressInfo).port }))
+reportUsage()

@@ -1,0 +1,92 @@
+import { type ChildProcess, fork } from "node:child_process"
+import { once } from "node:events"
+import { fileURLToPath } from "node:url"
+import { interleaved } from "./fresh.ts"
+import type { Job, Transfer } from "./memory.client.ts"
+import type { Usage } from "./memory.usage.ts"
+import { median, type Report, rounded, type Row } from "./report.ts"
+
+export const about = "a large body through a proxy: its peak memory and its CPU, against bare node:http and undici"
+
+const MiB = 1024 * 1024
+
+type Subject = "floor" | "ours"
+
+interface Found {
+  readonly before: Usage
+  readonly after: Usage
+  readonly seconds: number
+}
+
+const start = (file: string, args: ReadonlyArray<string> = []): ChildProcess =>
+  fork(fileURLToPath(new URL(file, import.meta.url)), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
+
+const heard = async <A>(child: ChildProcess): Promise<A> => {
+  const message = once(child, "message") as Promise<[A]>
+  const end = once(child, "exit").then(([code]) => {
+    throw new Error(`${child.spawnargs[1]} ended with ${code}`)
+  })
+  return (await Promise.race([message, end]))[0]
+}
+
+const asked = <A>(child: ChildProcess, message: object): Promise<A> => {
+  child.send(message)
+  return heard(child)
+}
+
+/** One transfer, through a proxy that has done nothing else. */
+const transfer = async (subject: Subject, kind: Transfer, bytes: number): Promise<Found> => {
+  const children: Array<ChildProcess> = []
+  const open = async (file: string, args?: ReadonlyArray<string>) => {
+    const child = start(file, args)
+    children.push(child)
+    return { child, port: (await heard<{ port: number }>(child)).port }
+  }
+  try {
+    const upstream = await open("memory.upstream.ts")
+    const proxy = await open(`memory.${subject}.ts`, [`http://127.0.0.1:${upstream.port}`])
+    const client = start("memory.client.ts")
+    children.push(client)
+    const pass = (bytes: number) =>
+      asked<{ status: number; passed: number; seconds: number }>(
+        client,
+        { transfer: kind, port: proxy.port, bytes } satisfies Job
+      )
+
+    await pass(MiB) // code that has never run is loaded
+    const before = await asked<Usage>(proxy.child, {})
+    const { passed, seconds, status } = await pass(bytes)
+    if (status !== 200 || passed !== bytes) throw new Error(`${subject}, ${kind}: ${status}, ${passed} bytes`)
+    return { before, after: await asked<Usage>(proxy.child, {}), seconds }
+  } finally {
+    for (const child of children) if (child.connected) child.disconnect()
+  }
+}
+
+export const run = async ({ rounds = 5, mib = 1024 }: { rounds?: number; mib?: number }): Promise<Omit<Report, "bench" | "node">> => {
+  const cases = (["download", "upload", "both"] as const).flatMap((kind) =>
+    (["floor", "ours"] as const).map((subject) => ({ kind, subject }))
+  )
+  const found = await interleaved(rounds, cases, ({ kind, subject }) => transfer(subject, kind, mib * MiB))
+
+  const rows = found.map(([{ kind, subject }, results]): Row => {
+    const floor = found.find(([one]) => one.kind === kind && one.subject === "floor")![1]
+    const of = (read: (one: Found) => number) => median(results.map(read))
+    const peak = (one: Found) => one.after.maxRssMiB
+    const cpu = (one: Found) => one.after.cpuSeconds - one.before.cpuSeconds
+    return {
+      transfer: kind,
+      proxy: subject,
+      "peak MiB (maxRSS)": rounded(of(peak)),
+      "least": rounded(Math.min(...results.map(peak))),
+      "most": rounded(Math.max(...results.map(peak))),
+      "peak MiB (VmHWM)": rounded(of((one) => one.after.highWaterMiB)),
+      "above the floor": rounded(of(peak) - median(floor.map(peak))),
+      "before MiB": rounded(of((one) => one.before.maxRssMiB)),
+      "CPU s": rounded(of(cpu)),
+      "ratio": rounded(of(cpu) / median(floor.map(cpu))),
+      "seconds": rounded(of((one) => one.seconds))
+    }
+  })
+  return { rounds, tables: { [`${mib} MiB`]: rows } }
+}

@@ -1,0 +1,49 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import * as Fs from "node:fs"
+import { examples, printed, start } from "./process.ts"
+
+// What each of them prints, from its start to its end.
+const programs: Record<string, ReadonlyArray<string>> = {
+  "by-hand.ts": ["user 1", "instead of TimeoutError", "null"],
+  "commands.ts": [
+    "execute: 1",
+    "queue: 1",
+    "fallback: null",
+    "signed in: false",
+    "policies: fallback, outcomes, timeout, pool"
+  ],
+  "http-client.ts": [
+    "one: a report",
+    "too slow: CommandTimeout",
+    "ten at once: 5 refused",
+    "rejected by the pool: 5"
+  ],
+  "promise-world.ts": ["200 {\"id\":1}", "401 NoSession"],
+  "web-handler.ts": ["200 saw GET /users/1?full=yes"]
+}
+
+// What runs until it is stopped has tests of its own; a test is run as one.
+const others = ["proxy-server.ts", "test-clock.test.ts", "upstream.ts"]
+
+// One after the other: each is a process of its own, and a machine has few cores.
+describe("examples", { concurrent: false }, () => {
+  for (const [example, lines] of Object.entries(programs)) {
+    it.live(`${example} prints what it should, and ends by itself`, () =>
+      Effect.gen(function*() {
+        const program = yield* start(example)
+        const ending = yield* program.ended
+        assert.deepStrictEqual({ ending, output: program.output() }, { ending: 0, output: lines.join("\n") + "\n" })
+      }), 60_000)
+  }
+
+  it.live("upstream.ts says where it listens", () =>
+    Effect.gen(function*() {
+      const program = yield* start("upstream.ts", { UPSTREAM_PORT: "0" })
+      yield* printed(program, /^http:\/\/127\.0\.0\.1:[1-9]\d*\n/)
+    }), 60_000)
+
+  it("has no other example", () => {
+    assert.deepStrictEqual(Fs.readdirSync(examples).toSorted(), [...Object.keys(programs), ...others].toSorted())
+  })
+})
