@@ -4,6 +4,8 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/bench/**"],
+    // A bound, not a pace: a busy machine takes its time.
+    testTimeout: 30_000,
     // Tests need no order, of files or within one.
     sequence: { concurrent: true },
     // `.ci/run` reads how the tests went from this file.

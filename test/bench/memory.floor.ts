@@ -1,4 +1,5 @@
-// The least that a proxy in Node can be, with backpressure both ways: node:http, and undici's dispatch.
+// The least that a proxy in Node can be, with backpressure both ways: node:http, and undici's dispatch. Told `loaded`, it loads all
+// that ours does, and uses none of it.
 import { createServer, type ServerResponse } from "node:http"
 import type { AddressInfo } from "node:net"
 import { type Dispatcher, Pool } from "undici"
@@ -40,6 +41,13 @@ class Relay implements Dispatcher.DispatchHandler {
   onResponseError(): void {
     this.response.destroy()
   }
+}
+
+if (process.argv[3] === "loaded") {
+  for (const name of ["blackgate/core", "blackgate/http", "blackgate/node", "effect/platform-node"]) {
+    await import(`@${name}`)
+  }
+  for (const name of ["effect", "effect/http"]) await import(name)
 }
 
 const upstream = new Pool(process.argv[2]!, { pipelining: 1, allowH2: false })

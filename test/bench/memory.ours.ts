@@ -16,7 +16,9 @@ const Routes = HttpRouter.serve(Proxy.route("/*", { group: Api, upstream: proces
 })
 
 const Ready = Layer.effectDiscard(
-  HttpServer.addressFormattedWith((address) => Effect.sync(() => process.send!({ port: Number(new URL(address).port) })))
+  HttpServer.addressFormattedWith((address) =>
+    Effect.sync(() => process.send!({ port: Number(new URL(address).port) }))
+  )
 )
 
 NodeRuntime.runMain(

@@ -10,7 +10,13 @@ export const about = "a large body through a proxy: its peak memory and its CPU,
 
 const MiB = 1024 * 1024
 
-type Subject = "floor" | "ours"
+const proxies = {
+  "floor": ["memory.floor.ts"],
+  "floor, loaded": ["memory.floor.ts", "loaded"],
+  "ours": ["memory.ours.ts"]
+} as const
+
+type Subject = keyof typeof proxies
 
 interface Found {
   readonly before: Usage
@@ -44,7 +50,8 @@ const transfer = async (subject: Subject, kind: Transfer, bytes: number): Promis
   }
   try {
     const upstream = await open("memory.upstream.ts")
-    const proxy = await open(`memory.${subject}.ts`, [`http://127.0.0.1:${upstream.port}`])
+    const [file, ...args] = proxies[subject]
+    const proxy = await open(file, [`http://127.0.0.1:${upstream.port}`, ...args])
     const client = start("memory.client.ts")
     children.push(client)
     const pass = (bytes: number) =>
@@ -63,9 +70,11 @@ const transfer = async (subject: Subject, kind: Transfer, bytes: number): Promis
   }
 }
 
-export const run = async ({ rounds = 5, mib = 1024 }: { rounds?: number; mib?: number }): Promise<Omit<Report, "bench" | "node">> => {
+export const run = async (
+  { rounds = 5, mib = 1024 }: { rounds?: number; mib?: number }
+): Promise<Omit<Report, "bench" | "node">> => {
   const cases = (["download", "upload", "both"] as const).flatMap((kind) =>
-    (["floor", "ours"] as const).map((subject) => ({ kind, subject }))
+    (["floor", "floor, loaded", "ours"] as const).map((subject) => ({ kind, subject }))
   )
   const found = await interleaved(rounds, cases, ({ kind, subject }) => transfer(subject, kind, mib * MiB))
 
@@ -73,20 +82,23 @@ export const run = async ({ rounds = 5, mib = 1024 }: { rounds?: number; mib?: n
     const floor = found.find(([one]) => one.kind === kind && one.subject === "floor")![1]
     const of = (read: (one: Found) => number) => median(results.map(read))
     const peak = (one: Found) => one.after.maxRssMiB
+    const grown = (one: Found) => one.after.maxRssMiB - one.before.rssMiB
     const cpu = (one: Found) => one.after.cpuSeconds - one.before.cpuSeconds
     return {
-      transfer: kind,
-      proxy: subject,
-      "peak MiB (maxRSS)": rounded(of(peak)),
+      "transfer": kind,
+      "proxy": subject,
+      "peak": rounded(of(peak)),
       "least": rounded(Math.min(...results.map(peak))),
       "most": rounded(Math.max(...results.map(peak))),
-      "peak MiB (VmHWM)": rounded(of((one) => one.after.highWaterMiB)),
-      "above the floor": rounded(of(peak) - median(floor.map(peak))),
-      "before MiB": rounded(of((one) => one.before.maxRssMiB)),
+      "VmHWM": rounded(of((one) => one.after.highWaterMiB)),
+      "to floor": rounded(of(peak) - median(floor.map(peak))),
+      "idle": rounded(of((one) => one.before.rssMiB)),
+      "grown": rounded(of(grown)),
+      "grown, to floor": rounded(of(grown) - median(floor.map(grown))),
       "CPU s": rounded(of(cpu)),
-      "ratio": rounded(of(cpu) / median(floor.map(cpu))),
-      "seconds": rounded(of((one) => one.seconds))
+      "CPU ratio": rounded(of(cpu) / median(floor.map(cpu))),
+      "wall s": rounded(of((one) => one.seconds))
     }
   })
-  return { rounds, tables: { [`${mib} MiB`]: rows } }
+  return { rounds, tables: { [`A body of ${mib} MiB; memory in MiB`]: rows } }
 }

@@ -5,6 +5,8 @@ export interface Usage {
   /** The most memory that was resident at once: `ru_maxrss`, and `VmHWM` where there is a /proc. */
   readonly maxRssMiB: number
   readonly highWaterMiB: number
+  /** What is resident now. */
+  readonly rssMiB: number
   readonly cpuSeconds: number
 }
 
@@ -15,7 +17,8 @@ const usage = (): Usage => {
   try {
     highWaterMiB = Number(/^VmHWM:\s*(\d+) kB/m.exec(readFileSync("/proc/self/status", "utf8"))![1]) / 1024
   } catch { /* no /proc */ }
-  return { maxRssMiB, highWaterMiB, cpuSeconds: (user + system) / 1e6 }
+  const rssMiB = process.memoryUsage.rss() / 1024 / 1024
+  return { maxRssMiB, highWaterMiB, rssMiB, cpuSeconds: (user + system) / 1e6 }
 }
 
 /** Answers whatever it is asked with what it has used; ends with whoever asks. */

@@ -42,8 +42,11 @@ const weights: ReadonlyArray<Options> = (["fibers", "pool", "command", "semaphor
 }))
 
 export const run = async ({ rounds = 7 }: { rounds?: number }): Promise<Omit<Report, "bench" | "node">> => {
-  const found = await interleaved(rounds, [...costs, ...weights], (options) =>
-    fresh<Measured>(file, options, ["--expose-gc"]))
+  const found = await interleaved(
+    rounds,
+    [...costs, ...weights],
+    (options) => fresh<Measured>(file, options, ["--expose-gc"])
+  )
   const medians = found.map(([options, results]) => ({
     options,
     cpuNs: median(results.map(({ cpuNs }) => cpuNs)),

@@ -59,6 +59,17 @@ describe("32. every call ends in exactly one outcome", () => {
     ],
     ["its deadline passes", "timeout", (group) => Effect.never.pipe(Command.within(group, { key: "k", timeout: 10 }))],
     [
+      "its deadline passes, and its caller is interrupted while the work has not stopped yet",
+      "timeout",
+      (group) =>
+        Effect.gen(function*() {
+          const stubborn = Effect.sleep(20).pipe(Effect.uninterruptible)
+          const caller = yield* Command.queue(stubborn.pipe(Command.within(group, { key: "k", timeout: 10 })))
+          yield* TestClock.adjust(15)
+          yield* Effect.all([Fiber.interrupt(caller), TestClock.adjust(10)], { concurrency: "unbounded" })
+        })
+    ],
+    [
       "its attempt's deadline passes",
       "timeout",
       (group) => Effect.never.pipe(Command.within(group, { key: "k", attemptTimeout: 10 }))
@@ -133,6 +144,15 @@ describe("32. every call ends in exactly one outcome", () => {
       (group) =>
         Effect.gen(function*() {
           yield* Fiber.interrupt(yield* Command.queue(Effect.never.pipe(Command.within(group, { key: "k" }))))
+        })
+    ],
+    [
+      "its caller is interrupted, and its deadline passes before its effect has stopped",
+      "interrupted",
+      (group) =>
+        Effect.gen(function*() {
+          const call = Effect.uninterruptible(Effect.sleep(20)).pipe(Command.within(group, { key: "k", timeout: 10 }))
+          yield* Fiber.interrupt(yield* Command.queue(call))
         })
     ],
     [

@@ -5,7 +5,6 @@ import { TestClock } from "effect/testing"
 import type { Held } from "../../packages/core/src/internal/Call.ts"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
 import { heldIn } from "../../packages/core/src/internal/Held.ts"
-import type { PoolState } from "../../packages/core/src/internal/PoolState.ts"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
 
 const counts = (pool: Pool.Pool) =>
@@ -249,16 +248,25 @@ describe("7. no permit leaks, wherever the scheduler yields when its caller is i
   const policies = { key: "k", timeout: 1000, attemptTimeout: 1000 }
   const ways: { readonly [name: string]: (work: Work, group: Group.Group) => Effect.Effect<unknown, unknown> } = {
     "Pool.withPermit": (work, group) => work.around(yields).pipe(Pool.withPermit(group)),
+    "Pool.withPermit, work that hangs": (work, group) => work.run.pipe(Pool.withPermit(group)),
+    "Pool.withPermit, synchronous work": (work, group) => work.around(Effect.void).pipe(Pool.withPermit(group)),
     "Command.within": (work, group) => work.around(yields).pipe(Command.within(group, policies)),
     "Command.within, detached": (work, group) =>
       work.around(Effect.uninterruptible(yields)).pipe(Command.within(group, { ...policies, detach: true })),
-    "Command.make with a fallback": (work, group) =>
+    "Command.make, with a fallback": (work, group) =>
       Command.make("k", () => work.around(Effect.andThen(yields, Effect.fail("no"))), {
         group,
         timeout: 1000,
         fallback: () => yields
       })(),
-    "synchronous work": (work, group) => work.around(Effect.void).pipe(Pool.withPermit(group))
+    "Command.callback": (work, group) =>
+      Command.callback("k", (_call: Command.Completion<void>) => {
+        work.started++
+        work.most = Math.max(work.most, ++work.active)
+        return () => {
+          work.active--
+        }
+      }, { group, timeout: 1000, total: 1000 })()
   }
   for (const [name, way] of Object.entries(ways)) {
     it.effect(name, () =>
@@ -267,17 +275,18 @@ describe("7. no permit leaks, wherever the scheduler yields when its caller is i
         const group = yield* Group.make("g", { pool: { maxConcurrent: 1, maxQueued: 1 } })
         const { timers } = group as GroupState
         const work = new Work()
-        for (let ops = 3; ops <= 16; ops++) {
+        for (let ops = 3; ops <= 12; ops++) {
           const caller = way(work, group).pipe(
             Effect.ignore,
             Effect.forever,
             Effect.provideService(Scheduler.MaxOpsBeforeYield, ops)
           )
-          for (let turns = 0; turns < 14; turns++) {
+          for (let turns = 0; turns < 12; turns++) {
             const callers = [yield* Command.queue(caller), yield* Command.queue(caller)]
             for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
             for (const fiber of callers) yield* Fiber.interrupt(fiber)
-            for (let turn = 0; turn < 20 && (yield* counts(group.pool)).active > 0; turn++) yield* Effect.yieldNow
+            // Only who asked to be let go early leaves anything behind.
+            for (let turn = 0; name.endsWith("detached") && turn < 20; turn++) yield* Effect.yieldNow
             const at = `${ops} ops, ${turns} turns`
             assert.deepStrictEqual(yield* counts(group.pool), idle, at)
             assert.strictEqual(work.active, 0, at)
@@ -285,8 +294,8 @@ describe("7. no permit leaks, wherever the scheduler yields when its caller is i
           }
         }
         assert.strictEqual(work.most, 1)
-        assert.isAbove(work.started, 100)
-      }))
+        assert.isAbove(work.started, 50)
+      }), 60_000)
   }
 })
 
@@ -415,6 +424,18 @@ describe("10. a call from inside a call of the same pool fails fast with PoolRee
       const child = yield* Effect.forkDetach(Effect.andThen(work.run, inner), { startImmediately: true }).pipe(
         Pool.withPermit(pool)
       )
+      yield* work.finish
+      assert.strictEqual(ending(yield* Fiber.await(child)), "Success")
+    }))
+
+  it.effect("nor from inside a call of another pool that has outlived it", () =>
+    Effect.gen(function*() {
+      const a = yield* Pool.make("a", { maxConcurrent: 10 })
+      const b = yield* Pool.make("b", { maxConcurrent: 10 })
+      const work = new Work()
+      const outlives = Effect.andThen(work.run, Effect.void.pipe(Pool.withPermit(a))).pipe(Pool.withPermit(b))
+      const child = yield* Effect.forkDetach(outlives, { startImmediately: true }).pipe(Pool.withPermit(a))
+      assert.strictEqual(work.active, 1)
       yield* work.finish
       assert.strictEqual(ending(yield* Fiber.await(child)), "Success")
     }))
@@ -562,71 +583,6 @@ describe("12. refused, with the name of the option:", () => {
       for (let i = 0; i < 100; i++) yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
       assert.strictEqual(work.active, 100)
     }))
-})
-
-describe("13. a constant number of queue steps", () => {
-  const line = (waiters: number) =>
-    Effect.gen(function*() {
-      const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: Infinity })
-      const { line } = pool as PoolState
-      const work = new Work()
-      yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
-      const before = line.steps
-      const call = Effect.void.pipe(Pool.withPermit(pool))
-      const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
-      for (let i = 0; i < waiters; i++) fibers.push(yield* Command.queue(call))
-      return { pool, line, work, fibers, perWaiter: (line.steps - before) / waiters }
-    })
-
-  const perGrant = (waiters: number) =>
-    Effect.gen(function*() {
-      const { line: { steps }, perWaiter, pool, work } = yield* line(waiters)
-      yield* work.finish
-      assert.deepStrictEqual(yield* counts(pool), idle)
-      return { perWaiter, perGrant: ((pool as PoolState).line.steps - steps) / waiters }
-    })
-
-  it.effect("for a grant and a release, with 10 waiters as with 100,000", () =>
-    Effect.gen(function*() {
-      const few = yield* perGrant(10)
-      const many = yield* perGrant(100_000)
-      assert.isAtLeast(few.perGrant, 1)
-      assert.isAtMost(few.perGrant, 5)
-      assert.deepStrictEqual(many, few)
-    }), 60_000)
-
-  it.effect("for leaving from the middle, and for a look at the statistics", () =>
-    Effect.gen(function*() {
-      const leaving = (waiters: number) =>
-        Effect.gen(function*() {
-          const { fibers, line: queue, pool } = yield* line(waiters)
-          const before = queue.steps
-          fibers[waiters / 2]!.interruptUnsafe()
-          yield* Pool.statistics(pool)
-          return queue.steps - before
-        })
-      assert.strictEqual(yield* leaving(1000), yield* leaving(10))
-    }))
-
-  it.effect("and 50,000 waiting synchronous calls pass without a stack overflow", () =>
-    Effect.gen(function*() {
-      yield* afterFirstSleep
-      const group = yield* Group.make("g", { pool: { maxConcurrent: 1, maxQueued: 50_000, queueTimeout: 1000 } })
-      const work = new Work()
-      yield* Command.queue(work.run.pipe(Command.within(group, { key: "first" })))
-      let ran = 0
-      const count = Effect.sync(() => {
-        ran++
-      })
-      const call = count.pipe(Command.within(group, { key: "rest", timeout: 1000 }))
-      const fibers: Array<Fiber.Fiber<void, unknown>> = []
-      for (let i = 0; i < 50_000; i++) fibers.push(yield* Command.queue(call))
-      yield* work.finish
-      for (const fiber of fibers) yield* Fiber.join(fiber)
-      assert.strictEqual(ran, 50_000)
-      assert.deepStrictEqual(yield* counts(group.pool), idle)
-      assert.strictEqual((group as GroupState).timers.size, 0)
-    }), 60_000)
 })
 
 describe("queueTimeout", () => {

@@ -71,10 +71,14 @@ export class RawUpstream {
 }
 
 /** An upstream that is killed with the scope. */
-export const make = (script: Script) => {
-  const upstream = new RawUpstream(script)
-  return Effect.acquireRelease(Effect.as(upstream.start, upstream), () => upstream.kill)
-}
+export const make = (script: Script) =>
+  Effect.acquireRelease(
+    Effect.suspend(() => {
+      const upstream = new RawUpstream(script)
+      return Effect.as(upstream.start, upstream)
+    }),
+    (upstream) => upstream.kill
+  )
 
 /** Answers every request that comes, one after the other, on connections that stay open. What was asked is kept in `seen`. */
 export const answering = (

@@ -83,7 +83,9 @@ describe("8. between a list and Effect's headers", () => {
       const before = HeaderList.make(...fields)
       const after = HeaderList.fromHeaders(HeaderList.toHeaders(before))
       assert.strictEqual(after.length, before.length)
-      for (const [name] of fields) assert.deepStrictEqual(HeaderList.getAll(after, name), HeaderList.getAll(before, name))
+      for (const [name] of fields) {
+        assert.deepStrictEqual(HeaderList.getAll(after, name), HeaderList.getAll(before, name))
+      }
     }))
   })
 })

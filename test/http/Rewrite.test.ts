@@ -1,4 +1,4 @@
-import { HeaderList, Rewrite, Upstream } from "@blackgate/http"
+import { type HeaderList, Rewrite, Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpBody, HttpServerRequest } from "effect/http"

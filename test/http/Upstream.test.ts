@@ -90,7 +90,10 @@ describe("what is no such URL is refused, and named", () => {
     it.effect(`connections: ${connections}`, () =>
       Effect.gen(function*() {
         const refused = yield* Effect.flip(Upstream.make("http://a.test", { connections }))
-        assert.strictEqual(refused.message, `upstream: connections: expected a whole number of at least 1, got ${connections}`)
+        assert.strictEqual(
+          refused.message,
+          `upstream: connections: expected a whole number of at least 1, got ${connections}`
+        )
       }))
   }
 

@@ -242,43 +242,39 @@ describe("31. what comes on the wire does not end the process", { timeout: 30_00
       const upstream = yield* RawUpstream.answering(() => response(body))
       const gateway = yield* Gateway.start({ upstream: upstream.url }, { pool: { maxConcurrent: 8, maxQueued: 100 } })
       const statuses = new Set<number>()
-      let asked = 0
-      let over = false
+      const load = { asked: 0, over: false }
+      const exchange = Effect.gen(function*() {
+        const wire = yield* gateway.connect
+        load.asked++
+        wire.send(request("/"))
+        const got = yield* wire.until("an answer, or the end", ({ closed, ended, received }) => {
+          const message = parse(received, { ended: false })
+          return message ?? (closed || ended ? "aborted" as const : undefined)
+        })
+        if (got === "aborted") return
+        statuses.add(status(got))
+        if (status(got) === 200) assert.strictEqual(got.body.length, body.length)
+      })
       const client = Effect.gen(function*() {
-        while (!over) {
-          const wire = yield* gateway.connect
-          asked++
-          wire.send(request("/"))
-          const got = yield* wire.until("an answer, or the end", ({ closed, ended, received }) => {
-            const message = parse(received, { ended: false })
-            return message ?? (closed || ended ? "aborted" as const : undefined)
-          })
-          if (got !== "aborted") {
-            statuses.add(status(got))
-            if (status(got) === 200) assert.strictEqual(got.body.length, body.length)
-          }
-          wire.close()
-        }
+        while (!load.over) yield* Effect.scoped(exchange)
       })
       const clients = yield* Effect.forkChild(
         Effect.all(Array.from({ length: 6 }, () => client), { concurrency: "unbounded" }),
-        {
-          startImmediately: true
-        }
+        { startImmediately: true }
       )
       for (let kill = 0; kill < 12; kill++) {
-        const until = asked + 5 + (kill * 7) % 11
-        yield* eventually("some load", () => asked >= until)
+        const until = load.asked + 5 + (kill * 7) % 11
+        yield* eventually("some load", () => load.asked >= until)
         yield* upstream.kill
         if (kill % 3 > 0) {
-          const down = asked + kill
-          yield* eventually("some load on a dead upstream", () => asked >= down)
+          const down = load.asked + kill
+          yield* eventually("some load on a dead upstream", () => load.asked >= down)
         }
         yield* upstream.start
       }
       statuses.delete(200)
       yield* eventually("the upstream to be found again", () => statuses.has(200))
-      over = true
+      load.over = true
       yield* Fiber.join(clients)
       assert.deepStrictEqual([...statuses].toSorted(), [200, 502])
       yield* gateway.quiet

@@ -251,8 +251,10 @@ describe("17. a large request body, and an upstream that does not take it", { ti
         client.send(bytes.subarray(100_000))
         client.send(get)
         const since = performance.now()
-        yield* client.until("another answer, or the end", ({ broke, ended, text }) =>
-          text.includes(" 200 OK") || ended || broke !== undefined)
+        yield* client.until(
+          "another answer, or the end",
+          ({ broke, ended, text }) => text.includes(" 200 OK") || ended || broke !== undefined
+        )
         // Node would close it after 6 seconds, as one that is idle.
         assert.isBelow(performance.now() - since, 5000)
         assert.isAtLeast(upstream.wires.length, 1)

@@ -57,7 +57,8 @@ export interface Policies<
   readonly priority?: Pool.Priority | undefined
   /**
    * Whether the caller is let go as soon as a deadline passes, although the effect can't be interrupted just then. The effect keeps
-   * its permit until it has ended; the pool counts it as `overdue`. By default the caller waits, as with `Effect.timeout`.
+   * its permit until it has ended, a fallback included; the pool counts it as `overdue`. By default the caller waits, as with
+   * `Effect.timeout`.
    */
   readonly detach?: boolean | undefined
 }

@@ -10,7 +10,7 @@
  * @since 0.1.0
  */
 import type { CommandError } from "@blackgate/core/CommandError"
-import type * as Group from "@blackgate/core/Group"
+import * as Group from "@blackgate/core/Group"
 import * as InvalidOptions from "@blackgate/core/InvalidOptions"
 import type * as Pool from "@blackgate/core/Pool"
 import * as Context from "effect/Context"
@@ -20,6 +20,7 @@ import * as HttpRouter from "effect/http/HttpRouter"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type * as Layer from "effect/Layer"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { failure as answerTo } from "./internal/failures.ts"
@@ -60,7 +61,9 @@ export interface Options<
    * Changes the request, before it needs a permit and outside of the timeout. If it fails or dies, this request is answered with a
    * 500, and the log says why; a failure that is an answer itself (`HttpServerRespondable`, or a response) is that answer.
    */
-  readonly rewrite?: ((request: ProxyRequest) => ProxyRequest | Effect.Effect<ProxyRequest, unknown, RewriteR>) | undefined
+  readonly rewrite?:
+    | ((request: ProxyRequest) => ProxyRequest | Effect.Effect<ProxyRequest, unknown, RewriteR>)
+    | undefined
   /** Changes the response, at its head. If it fails or dies: as with `rewrite`, and the upstream is told to stop. */
   readonly rewriteResponse?:
     | ((
@@ -86,13 +89,16 @@ export interface Options<
   readonly preserveHost?: boolean | undefined
 }
 
+const isGroupRef = (u: unknown): u is Group.Ref<unknown> => Group.isGroup(u) || Context.isKey(u)
+const fn = Schema.declare(Predicate.isFunction, { expected: "a function" })
+
 const schema = Schema.Struct({
-  group: Schema.Unknown,
+  group: Schema.declare(isGroupRef, { expected: "a group" }),
   upstream: Schema.Unknown,
   key: Schema.optional(Schema.String),
-  rewrite: Schema.optional(Schema.Unknown),
-  rewriteResponse: Schema.optional(Schema.Unknown),
-  fallback: Schema.optional(Schema.Unknown),
+  rewrite: Schema.optional(fn),
+  rewriteResponse: Schema.optional(fn),
+  fallback: Schema.optional(fn),
   timeout: Schema.optional(InvalidOptions.duration),
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),
@@ -194,7 +200,12 @@ const settings = (
  * @category handlers
  * @since 0.1.0
  */
-export const handler = <Self = never, RewriteR = never, RewriteResponseR = never, Fallback extends Answers = HttpServerResponse>(
+export const handler = <
+  Self = never,
+  RewriteR = never,
+  RewriteResponseR = never,
+  Fallback extends Answers = HttpServerResponse
+>(
   options: Options<Self, RewriteR, RewriteResponseR, Fallback>
 ): Effect.Effect<HttpServerResponse, FallbackError<Fallback>, Services<Self, RewriteR, RewriteResponseR, Fallback>> =>
   serve(Effect.runSync(settings("proxy", options, () => true)))
@@ -246,7 +257,12 @@ export const handler = <Self = never, RewriteR = never, RewriteResponseR = never
  * @category routes
  * @since 0.1.0
  */
-export const route = <Self = never, RewriteR = never, RewriteResponseR = never, Fallback extends Answers = HttpServerResponse>(
+export const route = <
+  Self = never,
+  RewriteR = never,
+  RewriteResponseR = never,
+  Fallback extends Answers = HttpServerResponse
+>(
   path: HttpRouter.PathInput,
   options: Options<Self, RewriteR, RewriteResponseR, Fallback> & {
     /** Which requests take the route. Those of every method, by default. */

@@ -181,7 +181,8 @@ export const all = <const Rewrites extends ReadonlyArray<Rewrite<unknown, unknow
  * @category models
  * @since 0.1.0
  */
-export type ErrorOf<T> = T extends (...args: never) => infer A ? A extends Effect.Effect<infer _, infer E, infer __> ? E : never
+export type ErrorOf<T> = T extends (...args: never) => infer A ?
+  A extends Effect.Effect<infer _, infer E, infer __> ? E : never
   : never
 
 /**

@@ -82,19 +82,26 @@ export const make = (
     const shown = `${protocol}//${host}${pathname}`
     if (username !== "" || password !== "") return refuse(`${shown} must not hold a user or a password: set a header`)
     if (search !== "" || hash !== "") return refuse(`${shown} must not have a query or a fragment`)
-    return Effect.as(InvalidOptions.check("upstream", schema, options ?? {}), {
-      [TypeId]: TypeId,
-      origin: `${protocol}//${host}`,
-      authority: host,
-      basePath: pathname.replace(/\/+$/, ""),
-      connections: options?.connections
-    } satisfies Upstream)
+    return Effect.as(
+      InvalidOptions.check("upstream", schema, options ?? {}),
+      {
+        [TypeId]: TypeId,
+        origin: `${protocol}//${host}`,
+        authority: host,
+        basePath: pathname.replace(/\/+$/, ""),
+        connections: options?.connections
+      } satisfies Upstream
+    )
   })
 
 const schema = Schema.Struct({
-  connections: Schema.optional(Schema.Number.check(Schema.makeFilter((n: number) =>
-    Number.isInteger(n) && n >= 1 ? undefined : `expected a whole number of at least 1, got ${n}`
-  )))
+  connections: Schema.optional(
+    Schema.Number.check(
+      Schema.makeFilter((n: number) =>
+        Number.isInteger(n) && n >= 1 ? undefined : `expected a whole number of at least 1, got ${n}`
+      )
+    )
+  )
 })
 
 // What is no such URL may hold a password all the same, wherever that ends.

@@ -160,7 +160,8 @@ export class Call {
   cancel(resume: (exit: Ending) => void): void {
     if (this.answered) return resume(interrupted)
     this.resume = resume
-    this.rejection = undefined
+    // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
+    if (this.verdict === undefined) this.rejection = undefined
     this.conclude(-1, interrupted)
   }
 

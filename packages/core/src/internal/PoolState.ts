@@ -1,7 +1,7 @@
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
-import { duration, whole } from "../InvalidOptions.ts"
+import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
 import type { Admission, Call, Gate, Place } from "./Call.ts"
 import { heldIn, holder } from "./Held.ts"
@@ -142,6 +142,9 @@ export class PoolGate implements Gate {
   constructor(pool: PoolState, priority: Pool.Priority = "normal") {
     this.pool = pool
     this.priority = priorities.indexOf(priority)
+    if (this.priority === -1) {
+      throw new InvalidOptions({ subject: pool.name, problem: `priority: expected one of ${priorities.join(", ")}` })
+    }
   }
 
   enter(call: Call): Admission | undefined {

@@ -1,4 +1,5 @@
 import type * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
@@ -14,6 +15,8 @@ export const fromEffect = <R>(
 ): Transport["Service"] => ({
   send(request, call) {
     const scope = Scope.makeUnsafe()
+    const givenUp = Deferred.makeUnsafe<never, UpstreamError>()
+    const broken = (cause: unknown) => new UpstreamError({ phase: "body", origin: request.upstream.origin, cause })
     let over = false
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       if (over) return
@@ -29,13 +32,16 @@ export const fromEffect = <R>(
       const { contentLength, contentType, stream } = response.body
       const body = stream.pipe(
         untilIdle(request),
-        Stream.mapError((cause) => new UpstreamError({ phase: "body", origin: request.upstream.origin, cause })),
+        Stream.mapError(broken),
+        Stream.interruptWhen(Deferred.await(givenUp)),
         Stream.onExit((exit) => Effect.sync(() => end(Exit.map(exit, () => response))))
       )
       call.answer({ ...response, body: HttpBody.stream(body, contentType, contentLength) })
     })
     return () => {
       fiber.interruptUnsafe()
+      // Whoever reads the body sees it break off.
+      if (!over) Deferred.doneUnsafe(givenUp, Exit.fail(broken(new Error("the exchange was given up"))))
       end(Exit.interrupt())
     }
   }

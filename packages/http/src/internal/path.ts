@@ -52,9 +52,9 @@ export const resolve = (path: string): string | undefined => {
   return segments.some(hidesDots) ? undefined : `/${segments.join("/")}`
 }
 
-// Behind an escaped slash, or before a parameter that the upstream cuts off.
+// Behind an escaped slash, or before something that the upstream cuts off.
 const hidesDots = (segment: string): boolean =>
-  decode(segment).split(/[/\\]/).some((part) => /^\.\.?(?:;|$)/.test(part))
+  decode(segment).split(/[/\\]/).some((part) => /^\.\.?(?:[;?#]|$)/.test(part))
 
 // Byte by byte: what the bytes mean together is not the question.
 const decode = (text: string): string =>
@@ -63,30 +63,40 @@ const decode = (text: string): string =>
 /** The path as the most lenient upstream would read it; `undefined` where that is the path itself. */
 export const lenient = (path: string): string | undefined => {
   if (isPlain(path)) return undefined
-  const segments = decode(path).split(/[/\\]/).map((segment) => segment.split(";")[0]!).filter((segment) =>
+  const segments = decode(path).split(/[/\\]/).map((segment) => segment.split(/[;?#]/)[0]!).filter((segment) =>
     segment !== ""
   )
   // Spelled again so that the router takes each character for itself.
   return `/${segments.map((segment) => encodeURIComponent(segment)).join("/")}`
 }
 
-/** Whether the literal segments of a route's path are spelled in a request's path just as they are in the route's. */
+// The router registers a route with an optional parameter twice.
+const optional = /(\/:[^/()]*?)\?(\/?)/
+
+/** Whether the literal parts of a route's path are spelled in a request's path just as they are in the route's. */
 export const spelledBy = (pattern: string): (path: string) => boolean => {
-  const wild = pattern === "*" || pattern.endsWith("/*")
-  const segments = pattern.slice(1, wild ? -2 : undefined).split("/").map((segment) => {
-    const unescaped = segment.replaceAll("::", "\u0000")
-    return /[:*(]/.test(unescaped) ? undefined : unescaped.replaceAll("\u0000", ":")
-  })
   if (pattern === "*" || pattern === "/*") return () => true
-  const prefix = segments.every((segment) => segment !== undefined) ? `/${segments.join("/")}` : undefined
-  if (prefix !== undefined) {
-    return wild
+  if (optional.test(pattern)) {
+    const [withIt, without] = ["$1$2", "$2"].map((which) => spelledBy(pattern.replace(optional, which)))
+    return (path) => withIt!(path) || without!(path)
+  }
+  const below = pattern.endsWith("/*")
+  const wild = pattern.endsWith("*")
+  const segments = pattern.slice(1, below ? -2 : undefined).split("/").map((segment) => {
+    const unescaped = segment.replaceAll("::", "\u0000")
+    const end = unescaped.search(/[:*(]/)
+    const literal = (end === -1 ? unescaped : unescaped.slice(0, end)).replaceAll("\u0000", ":")
+    return { literal, isWhole: end === -1 }
+  })
+  if (segments.every(({ isWhole }) => isWhole)) {
+    const prefix = `/${segments.map(({ literal }) => literal).join("/")}`
+    return below
       ? (path) => path.startsWith(prefix) && (path.length === prefix.length || path.charCodeAt(prefix.length) === 47)
       : (path) => path === prefix
   }
   return (path) => {
     const given = path.slice(1).split("/")
     return (wild ? given.length >= segments.length : given.length === segments.length) &&
-      segments.every((segment, i) => segment === undefined || segment === given[i])
+      segments.every(({ isWhole, literal }, i) => isWhole ? given[i] === literal : given[i]!.startsWith(literal))
   }
 }

@@ -62,10 +62,10 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
 
     const transport = settings.transport ?? (yield* Transport)
     const state = new Exchange()
+    // Whatever becomes of the response, its exchange ends with the request.
+    yield* Scope.addFinalizer(yield* Effect.scope, Effect.sync(() => state.abandon()))
     const answer: Response | Answer = yield* exchange(request, outgoing, transport, state)
     if (HttpServerResponse.isHttpServerResponse(answer)) return answer
-    // Whatever becomes of the response from here on, its exchange ends with the request.
-    if (!state.over) yield* Scope.addFinalizer(yield* Effect.scope, Effect.sync(() => state.abandon()))
 
     const response: ProxyResponse = {
       ...answer,

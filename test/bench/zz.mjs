@@ -1,5 +1,0 @@
-const m=process.argv.slice(2)
-for (const x of m) await import(x)
-const mu=process.memoryUsage()
-console.log(m.join(" ").slice(0,100).padEnd(100), "maxRSS", (process.resourceUsage().maxRSS/1024).toFixed(0), "rss",(mu.rss/1048576).toFixed(0),"heapUsed",(mu.heapUsed/1048576).toFixed(0),"heapTotal",(mu.heapTotal/1048576).toFixed(0), "ext",(mu.external/1048576).toFixed(0))
-process.exit()
