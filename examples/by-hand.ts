@@ -5,8 +5,7 @@ import { Console, Effect } from "effect"
 
 class Session extends Group.Service<Session>()("service.session") {}
 
-const fetchSession = (cookie: string) =>
-  cookie === "session=1" ? Effect.succeed("user 1") : Effect.never
+const fetchSession = (cookie: string) => cookie === "session=1" ? Effect.succeed("user 1") : Effect.never
 
 const getCurrentUser = (cookie: string) =>
   fetchSession(cookie).pipe(

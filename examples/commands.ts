@@ -2,7 +2,14 @@
 import { Command, Group } from "@blackgate/core"
 import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
 import { Console, Effect, Fiber, Layer, Schema } from "effect"
-import { FetchHttpClient, HttpClient, HttpClientResponse, HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
+import {
+  FetchHttpClient,
+  HttpClient,
+  HttpClientResponse,
+  HttpRouter,
+  HttpServer,
+  HttpServerResponse
+} from "effect/http"
 import { createServer } from "node:http"
 
 // The group: ten calls at once, twenty more may wait.

@@ -9,8 +9,10 @@ class Reports extends Group.Service<Reports>()("api.reports") {}
 
 // Whatever is asked of this client waits for a permit, and is over in time. The rest of the program need not know.
 const protect = (client: HttpClient.HttpClient) =>
-  HttpClient.transform(client, (call, request) =>
-    call.pipe(Command.within(Reports, { key: request.method, timeout: "500 millis" })))
+  HttpClient.transform(
+    client,
+    (call, request) => call.pipe(Command.within(Reports, { key: request.method, timeout: "500 millis" }))
+  )
 
 const program = Effect.gen(function*() {
   const client = protect(yield* HttpClient.HttpClient)

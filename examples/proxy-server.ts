@@ -46,7 +46,12 @@ const startUpstream = Effect.gen(function*() {
     [fileURLToPath(new URL("upstream.ts", import.meta.url)), "--with-parent"],
     { stderr: "inherit" }
   )
-  const origin = yield* child.stdout.pipe(Stream.decodeText(), Stream.splitLines, Stream.runHead, Effect.flatMap(Effect.fromOption))
+  const origin = yield* child.stdout.pipe(
+    Stream.decodeText(),
+    Stream.splitLines,
+    Stream.runHead,
+    Effect.flatMap(Effect.fromOption)
+  )
   return { origin, pid: child.pid }
 })
 

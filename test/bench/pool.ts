@@ -41,7 +41,7 @@ const weights: ReadonlyArray<Options> = (["fibers", "pool", "command", "semaphor
   calls: 10_000
 }))
 
-export const run = async ({ rounds = 7 }: { rounds?: number }): Promise<Omit<Report, "bench" | "node">> => {
+export const run = async ({ rounds = 5 }: { rounds?: number }): Promise<Omit<Report, "bench" | "node">> => {
   const found = await interleaved(
     rounds,
     [...costs, ...weights],

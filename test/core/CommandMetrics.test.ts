@@ -39,6 +39,18 @@ const counted = Effect.fnUntraced(function*(key: string) {
 })
 
 describe("32. every call ends in exactly one outcome", () => {
+  it.effect("a deadline that has passed stays it, although its caller is interrupted while the work has not stopped", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("g", { pool: { maxConcurrent: 1 } })
+      const stubborn = Effect.sleep(20).pipe(Effect.uninterruptible)
+      const caller = yield* Command.queue(stubborn.pipe(Command.within(group, { key: "k", timeout: 10 })))
+      yield* TestClock.adjust(15)
+      const interruption = yield* Command.queue(Fiber.interrupt(caller))
+      yield* TestClock.adjust(5)
+      yield* Fiber.join(interruption)
+      assert.deepStrictEqual(yield* counted("k"), { timeout: 1 })
+    }).pipe(isolated))
+
   const work = Effect.sync(() => new Work())
   /** Each makes one call with the key "k", to its end. */
   const ends: ReadonlyArray<
@@ -58,17 +70,6 @@ describe("32. every call ends in exactly one outcome", () => {
       (group) => Effect.interrupt.pipe(Command.within(group, { key: "k" }))
     ],
     ["its deadline passes", "timeout", (group) => Effect.never.pipe(Command.within(group, { key: "k", timeout: 10 }))],
-    [
-      "its deadline passes, and its caller is interrupted while the work has not stopped yet",
-      "timeout",
-      (group) =>
-        Effect.gen(function*() {
-          const stubborn = Effect.sleep(20).pipe(Effect.uninterruptible)
-          const caller = yield* Command.queue(stubborn.pipe(Command.within(group, { key: "k", timeout: 10 })))
-          yield* TestClock.adjust(15)
-          yield* Effect.all([Fiber.interrupt(caller), TestClock.adjust(10)], { concurrency: "unbounded" })
-        })
-    ],
     [
       "its attempt's deadline passes",
       "timeout",

@@ -1,7 +1,7 @@
 import { Effect, type Scope } from "effect"
 import * as Http from "node:http"
 
-export interface Answer {
+interface Answer {
   readonly status: number
   readonly headers: Http.IncomingHttpHeaders
   readonly body: string
@@ -30,7 +30,7 @@ export const ask = (url: string): Effect.Effect<Answer> =>
   })
 
 /** How far an exchange has come whose body goes there and comes back. */
-export class Echo {
+class Echo {
   readonly request: Http.ClientRequest
   status = 0
   received = 0

@@ -4,16 +4,17 @@ import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
 
-export const examples = process.env["EXW"] ?? Path.resolve(import.meta.dirname, "../../examples")
+export const examples = Path.resolve(import.meta.dirname, "../../examples")
 
 /** How a process has ended: the code that it gave, or the signal that ended it. */
-export type Ending = number | NodeJS.Signals
+type Ending = number | NodeJS.Signals
 
 /** A program that runs in a process of its own. It is killed with the scope, if it has not ended by then. */
-export interface Program {
+interface Program {
   readonly pid: number
   /** What it has printed so far, on either stream. */
   readonly output: () => string
+  readonly hasEnded: () => boolean
   readonly signal: (signal: NodeJS.Signals) => Effect.Effect<void>
   /** Waits for its end, and for that of whatever writes to its streams too. */
   readonly ended: Effect.Effect<Ending>
@@ -32,17 +33,22 @@ export const start = (example: string, env: Record<string, string> = {}): Effect
         stdio: ["ignore", "pipe", "pipe"]
       })
       let output = ""
+      let over = false
       for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding("utf8").on("data", (text: string) => {
           output += text
         })
       }
-      const close = new Promise<Ending>((resolve) =>
-        child.once("close", (code, signal) => resolve(signal ?? code ?? -1))
-      )
+      const close = new Promise<Ending>((resolve) => {
+        child.once("close", (code, signal) => {
+          over = true
+          resolve(signal ?? code ?? -1)
+        })
+      })
       return {
         pid: child.pid!,
         output: () => output,
+        hasEnded: () => over,
         signal: (signal: NodeJS.Signals) => Effect.sync(() => void child.kill(signal)),
         ended: within(`the end of ${example}`, () => output, Effect.promise(() => close))
       }
@@ -51,19 +57,20 @@ export const start = (example: string, env: Record<string, string> = {}): Effect
   )
 
 /** Waits until a program has printed something, and answers what the pattern found in it. */
-export const printed = ({ output }: Program, what: RegExp): Effect.Effect<ReadonlyArray<string>> => {
+export const printed = ({ hasEnded, output }: Program, what: RegExp): Effect.Effect<ReadonlyArray<string>> => {
   const look: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {
     const found = what.exec(output())
-    return found === null ? Effect.andThen(Effect.sleep(5), look) : Effect.succeed(found)
+    if (found !== null) return Effect.succeed(found)
+    return hasEnded() ? missing(String(what), output()) : Effect.andThen(Effect.sleep(5), look)
   })
   return within(String(what), output, look)
 }
 
 const within = <A>(what: string, output: () => string, effect: Effect.Effect<A>): Effect.Effect<A> =>
-  Effect.timeoutOrElse(effect, {
-    duration: bound,
-    orElse: () => Effect.die(new Error(`never came: ${what}; there was ${JSON.stringify(output())}`))
-  })
+  Effect.timeoutOrElse(effect, { duration: bound, orElse: () => missing(what, output()) })
+
+const missing = (what: string, output: string): Effect.Effect<never> =>
+  Effect.die(new Error(`never came: ${what}; there was ${JSON.stringify(output)}`))
 
 /** Whether there is such a process. One that has ended, and that nobody has asked how, is none. */
 export const isRunning = (pid: number): boolean => {
@@ -92,5 +99,15 @@ export const startProxyServer: Effect.Effect<ProxyServer, never, Scope.Scope> = 
     program,
     /listens on (http:\S+\d)\. Its upstream is http:\S+:(\d+), process (\d+)/
   )
-  return { ...program, origin: origin!, upstream: { pid: Number(pid), port: port! } }
+  const upstream = { pid: Number(pid), port: port! }
+  // It ends with its gateway; should it fail to, it is not left to whoever runs the tests.
+  yield* Effect.addFinalizer(() =>
+    Effect.andThen(
+      program.signal("SIGKILL"),
+      Effect.sync(() => {
+        if (isRunning(upstream.pid)) process.kill(upstream.pid, "SIGKILL")
+      })
+    )
+  )
+  return { ...program, origin: origin!, upstream }
 })
