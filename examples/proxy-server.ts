@@ -68,7 +68,7 @@ kill it and see; \`npx -y pnpm@12.21.0 upstream\` brings it back. Try
   )
 
 const Gateway = Layer.unwrap(Effect.gen(function*() {
-  const port = yield* Config.Port("PORT").pipe(Config.withDefault(9654))
+  const port = yield* Config.Int("PORT").pipe(Config.withDefault(9654))
   const upstream = yield* startUpstream
   const Routes = HttpRouter.serve(routes(upstream.origin), { disableLogger: true, disableListenLog: true })
   return Layer.merge(Routes, Layer.effectDiscard(say(upstream))).pipe(

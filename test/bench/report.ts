@@ -24,7 +24,7 @@ const cell = (value: string | number | undefined): string =>
   typeof value === "number" ? value.toLocaleString("en-US", { maximumFractionDigits: 3 }) : value ?? ""
 
 /** Columns in the order in which rows name them; numbers to the right. */
-export const table = (rows: ReadonlyArray<Row>): string => {
+const table = (rows: ReadonlyArray<Row>): string => {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))]
   const lines = [columns, ...rows.map((row) => columns.map((column) => cell(row[column])))]
   const widths = columns.map((_, i) => Math.max(...lines.map((line) => line[i]!.length)))

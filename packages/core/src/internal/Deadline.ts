@@ -4,13 +4,13 @@ import type { Admission, Call, Gate } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
 import { Timed, type Timers } from "./Timers.ts"
 
-export type Bound = CommandTimeout["option"]
+type Bound = CommandTimeout["option"]
 
 /**
  * Everything behind this gate, the wait at other gates included, is over in time; or, if it answers before it ends, is answered in
  * time (`total` bounds the end too).
  */
-export class Deadline implements Gate {
+class Deadline implements Gate {
   readonly group: string
   readonly option: Bound
   readonly timeout: Duration.Duration

@@ -15,7 +15,7 @@ export interface Spec {
   readonly fallback?: Fallback | undefined
 }
 
-export type Fallback = (failure: unknown, ...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, unknown>
+type Fallback = (failure: unknown, ...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, unknown>
 
 /** The settings of a policy, as a command lists them. */
 export interface Settings {
