@@ -3,7 +3,7 @@ import { Group } from "@blackgate/core"
 import { Proxy, Rewrite } from "@blackgate/http"
 import { Undici } from "@blackgate/node"
 import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
-import { Config, Console, Effect, Layer, Stream } from "effect"
+import { Cause, Config, Console, Effect, Exit, Layer, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { ChildProcess } from "effect/process"
 import { createServer } from "node:http"
@@ -77,4 +77,7 @@ const Gateway = Layer.unwrap(Effect.gen(function*() {
   )
 }))
 
-NodeRuntime.runMain(Layer.launch(Gateway.pipe(Layer.provide(NodeServices.layer))))
+// Told to stop, it ends what is under way, and then has done what it should.
+NodeRuntime.runMain(Layer.launch(Gateway.pipe(Layer.provide(NodeServices.layer))), {
+  teardown: (exit, onExit) => onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : 0)
+})
