@@ -73,6 +73,9 @@ export type Failure<Timeout, AttemptTimeout = undefined> =
   | ([Timeout] extends [undefined] ? never : CommandTimeout)
   | ([AttemptTimeout] extends [undefined] ? never : CommandTimeout)
 
+// The arguments as `run` takes them: were they inferred from the fallback too, one that is optional would become required.
+type Given<Args> = [Args] extends [infer A extends ReadonlyArray<unknown>] ? A : never
+
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
 /**
@@ -124,7 +127,10 @@ export const make: <
   options: Policies<Timeout, AttemptTimeout> & {
     readonly group: Group.Ref<Self>
     /** Answers instead of the effect when that fails, or is refused, or takes too long. */
-    readonly fallback?: (failure: Effect.Error<Run> | Failure<Timeout, AttemptTimeout>, ...args: Args) => Fallback
+    readonly fallback?: (
+      failure: Effect.Error<Run> | Failure<Timeout, AttemptTimeout>,
+      ...args: Given<Args>
+    ) => Fallback
   }
 ) => Command<
   Args,
@@ -258,7 +264,7 @@ export const callback: <
     /** Answers instead of the callback when that fails before its answer, or is refused, or takes too long. */
     readonly fallback?: (
       failure: E | Failure<Timeout, AttemptTimeout> | Failure<Total>,
-      ...args: Args
+      ...args: Given<Args>
     ) => Fallback
   }
 ) => Command<
@@ -388,4 +394,6 @@ export interface Policy {
  * @category getters
  * @since 0.1.0
  */
-export const policies: <R>(command: Command<never, unknown, unknown, R>) => Effect.Effect<ReadonlyArray<Policy>, never, R> = internal.policiesOf
+export const policies: <R>(
+  command: Command<never, unknown, unknown, R>
+) => Effect.Effect<ReadonlyArray<Policy>, never, R> = internal.policiesOf

@@ -11,10 +11,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
-import { poolOptions } from "./internal/PoolState.ts"
+import { optionsOf, share } from "./internal/policies.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 import type * as Pool from "./Pool.ts"
@@ -44,7 +43,7 @@ export interface Options {
   readonly pool: Pool.Options
 }
 
-const options = Schema.Struct({ pool: poolOptions })
+const options = optionsOf("group")
 
 /**
  * A group, given as its class (then it is in the requirements) or as a value (then it is not).
@@ -151,10 +150,12 @@ export const make = (name: string, input: Options): Effect.Effect<Group, Invalid
     yield* check(name, options, input)
     const timers = yield* Timers.make
     const context = yield* Effect.context<never>()
-    return yield* Effect.acquireRelease(
+    const group = yield* Effect.acquireRelease(
       Effect.sync(() => new GroupState(name, input, timers, context)),
       (group) => Effect.sync(() => group.close())
     )
+    yield* share(group, input)
+    return group
   })
 
 /**

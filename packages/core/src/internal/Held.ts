@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type { Call, Held } from "./Call.ts"
+import { enclosedBy } from "./Enclosing.ts"
 
 class CurrentHeld extends Context.Service<CurrentHeld, Held>()("@blackgate/core/Held") {}
 
@@ -14,8 +15,10 @@ export const heldIn = (context: Context.Context<never>): Held | undefined => {
 }
 
 /** The context of a call's work. */
-export const contextOf = (call: Call): Context.Context<never> =>
-  call.held === undefined ? call.context : Context.add(call.context, CurrentHeld, call.held)
+export const contextOf = (call: Call): Context.Context<never> => {
+  const context = call.held === undefined ? call.context : Context.add(call.context, CurrentHeld, call.held)
+  return call.plan.encloses ? enclosedBy(context, call) : context
+}
 
 /** The call whose permit of `pool` the fiber is inside of. A child that outlived the call is inside no longer. */
 export const holder = (held: Held | undefined, pool: object): Call | undefined => {

@@ -204,6 +204,8 @@ class Standing extends Timed implements Place, Waiter<Standing> {
 /** Whoever has passed it holds a permit. */
 export const pool: Policy = {
   name: "pool",
+  command: { priority: Schema.optional(Schema.Literals(priorities)) },
+  group: { pool: poolOptions },
   settings: (spec, { pool }) => ({
     group: pool.name,
     maxConcurrent: pool.maxConcurrent,

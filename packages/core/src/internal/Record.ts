@@ -3,6 +3,7 @@ import type { Outcome } from "../CommandMetrics.ts"
 import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import { Histogram } from "./Histogram.ts"
 import type { Policy } from "./Policy.ts"
+import { Rejection } from "./Rejection.ts"
 import type { Timers } from "./Timers.ts"
 
 export const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "defect", "timeout", "rejected", "interrupted"]
@@ -38,7 +39,7 @@ export class Record implements Gate, Admission {
   }
 
   leave(call: Call, exit: Ending): void {
-    const outcome = outcomeOf(call, exit)
+    const outcome = outcomeOf(this.group, call, exit)
     this.counts[outcome]++
     this.duration.record((this.timers.now() - call.startedAt) / 1000)
     this.queueWait.record(call.queuedFor / 1000)
@@ -51,10 +52,11 @@ export class Record implements Gate, Admission {
   }
 }
 
-// What its work failed with may be a rejection too, from a command inside: that is a failure of this one.
-const outcomeOf = (call: Call, exit: Ending): Outcome => {
+// What its work failed with may be a rejection too, from another command inside: that is a failure of this one.
+const outcomeOf = (group: string, call: Call, exit: Ending): Outcome => {
   if (exit._tag === "Success") return "success"
-  if (call.rejection !== undefined) return call.rejection.outcome
+  const failure = exit.cause.reasons.find(Cause.isFailReason)?.error
+  if (failure instanceof Rejection && failure.group === group && failure.key === call.plan.key) return failure.outcome
   if (Cause.hasDies(exit.cause)) return "defect"
   return Cause.hasFails(exit.cause) ? "failure" : "interrupted"
 }

@@ -6,14 +6,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
-import { checkUnsafe, duration } from "../InvalidOptions.ts"
+import { checkUnsafe } from "../InvalidOptions.ts"
 import type { Plan } from "./Call.ts"
 import type { Attempt } from "./CallbackWork.ts"
 import { rescue } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
 import { GroupTypeId } from "./GroupState.ts"
 import { pass, passCallback } from "./pass.ts"
-import { compile, type Compiled, list } from "./policies.ts"
+import { compile, type Compiled, optionsOf, list } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
 
 export const TypeId = "~@blackgate/core/Command"
@@ -21,15 +21,10 @@ export const TypeId = "~@blackgate/core/Command"
 type Ref = Group.Ref<any>
 type AnyEffect = Effect.Effect<any, any, any>
 
-const policies = {
-  timeout: Schema.optional(duration),
-  attemptTimeout: Schema.optional(duration),
-  priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
-  detach: Schema.optional(Schema.Boolean)
-}
-const ofMake = Schema.Struct({ ...policies, group: Schema.Unknown, fallback: Schema.optional(Schema.Unknown) })
-const ofWithin = Schema.Struct({ ...policies, key: Schema.String })
-const ofCallback = Schema.Struct({ ...ofMake.fields, total: Schema.optional(duration) })
+const detach = Schema.optional(Schema.Boolean)
+const ofMake = optionsOf("command", ["total"], { detach, group: Schema.Unknown })
+const ofWithin = optionsOf("command", ["total", "fallback"], { detach, key: Schema.String })
+const ofCallback = optionsOf("command", [], { detach, group: Schema.Unknown })
 
 // A group as a value, or as a class, whose service is in the context.
 const resolve = (ref: Ref, context: Context.Context<never>): GroupState => {
@@ -77,7 +72,7 @@ const command = (
 
 export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
   checkUnsafe(key, ofMake, options)
-  return command(key, options, (args) => (plan) => pass(plan, Effect.suspend(() => run(...args))))
+  return command(key, options, (args) => (plan) => pass(plan, args, Effect.suspend(() => run(...args))))
 }
 
 export const callback = (
@@ -86,12 +81,12 @@ export const callback = (
   options: any
 ): any => {
   checkUnsafe(key, ofCallback, options)
-  return command(key, options, (args) => (plan) => passCallback(plan, (call) => register(call, ...args)))
+  return command(key, options, (args) => (plan) => passCallback(plan, args, (call) => register(call, ...args)))
 }
 
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
   checkUnsafe(options.key, ofWithin, options)
-  return executor(options, group)((plan) => pass(plan, self), [])
+  return executor(options, group)((plan) => pass(plan, [], self), [])
 }
 
 export const policiesOf = (command: any): any =>

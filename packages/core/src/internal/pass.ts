@@ -10,6 +10,7 @@ import { EffectWork } from "./EffectWork.ts"
 // an interruption there would skip the finalizer and keep a permit for ever.
 const run = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
+  args: ReadonlyArray<unknown>,
   makeWork: () => Work
 ): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume: (exit: Ending) => void) => {
@@ -18,6 +19,7 @@ const run = (
     const call = new Call(
       typeof plan === "function" ? plan(fiber.context) : plan,
       work,
+      args,
       fiber.context,
       fiber.cache.span,
       resume
@@ -36,10 +38,11 @@ const defectsOf = (exit: Ending): Effect.Effect<void> => {
 /** An effect, run once the gates have let it in: on a fiber of its own, in the caller's context. */
 export const pass = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
+  args: ReadonlyArray<unknown>,
   effect: Effect.Effect<unknown, unknown, unknown>
 ): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, () => new EffectWork(effect as Effect.Effect<unknown, unknown>))
+  run(plan, args, () => new EffectWork(effect as Effect.Effect<unknown, unknown>))
 
 /** A callback, called once the gates have let it in. */
-export const passCallback = (plan: Plan, register: Register): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, () => new CallbackWork(register))
+export const passCallback = (plan: Plan, args: ReadonlyArray<unknown>, register: Register): Effect.Effect<unknown, unknown, unknown> =>
+  run(plan, args, () => new CallbackWork(register))

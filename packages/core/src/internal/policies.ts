@@ -1,14 +1,37 @@
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Group from "../Group.ts"
 import type { Gate, Plan } from "./Call.ts"
 import { attemptTimeout, timeout, total } from "./Deadline.ts"
 import { fallback } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
 import { pass } from "./pass.ts"
-import type { Policy, Settings, Spec, Wrap } from "./Policy.ts"
+import type { Fields, Policy, Settings, Spec, Wrap } from "./Policy.ts"
 import { pool } from "./PoolState.ts"
 import { counting } from "./Record.ts"
 
 /** Every policy, from the outside in. A new one is a module and an entry here. */
 const policies: ReadonlyArray<Policy> = [fallback, counting, timeout, total, pool, attemptTimeout]
+
+/** What is accepted for the options of all policies, less some and with others. */
+export const optionsOf = (
+  of: "command" | "group",
+  without: ReadonlyArray<string> = [],
+  others: Fields = {}
+): Schema.ConstraintDecoder<unknown> => {
+  const fields: Record<string, Schema.ConstraintDecoder<unknown>> = Object.assign({}, ...policies.map((policy) => policy[of]), others)
+  for (const option of without) delete fields[option]
+  // `Fields` knows nothing of the services of its schemas, which are none.
+  return Schema.Struct(fields)
+}
+
+/** Makes what the calls of a group share. */
+export const share = (group: GroupState, options: Group.Options): Effect.Effect<void, never, Scope.Scope> =>
+  Effect.forEach(policies, (policy) =>
+    policy.share === undefined
+      ? Effect.void
+      : Effect.map(policy.share(group, options), (state) => group.share(policy, state)), { discard: true })
 
 /** The policies that a command of this group has, in their order. */
 export const list = (spec: Spec, group: GroupState): ReadonlyArray<Settings & { readonly policy: string }> =>
@@ -27,18 +50,22 @@ export interface Compiled {
 
 export const compile = (spec: Spec, group: GroupState): Compiled => {
   const detach = spec.detach === true
+  const wraps: Array<Wrap> = []
   let plan: Plan | undefined
   let gates: Array<Gate> = []
-  const wraps: Array<Wrap> = []
+  let measures = false
   const flush = () => {
-    const passed: Plan = { key: spec.key, gates, detach }
+    const clock = measures ? group.timers : undefined
+    const passed: Plan = { key: spec.key, gates, detach, encloses: plan !== undefined, clock }
     if (plan === undefined) plan = passed
-    else if (gates.length > 0) wraps.push((inside) => pass(passed, inside))
+    else if (gates.length > 0) wraps.push((inside, args) => pass(passed, args, inside))
     gates = []
+    measures = false
   }
   for (const policy of policies.toReversed()) {
     if (policy.settings(spec, group) === undefined) continue
     if (policy.gate !== undefined) gates.unshift(policy.gate(spec, group))
+    measures ||= policy.measuresWork === true
     if (policy.wrap !== undefined) {
       flush()
       wraps.push(policy.wrap(spec, group))
