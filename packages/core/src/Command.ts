@@ -16,7 +16,8 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type * as Option from "effect/Option"
-import type { CommandTimeout, PoolError } from "./CommandError.ts"
+import type { CommandTimeout, GroupError } from "./CommandError.ts"
+import type * as Circuit from "./Circuit.ts"
 import type * as Group from "./Group.ts"
 import * as internal from "./internal/command.ts"
 import { Primary } from "./internal/Fallback.ts"
@@ -63,13 +64,24 @@ export interface Policies<
 }
 
 /**
+ * How one call behaves, as far as that depends on its arguments and on what its effect can fail with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Distinctions<in Args extends ReadonlyArray<unknown>, in E> {
+  /** Which circuit of its group it passes, if that has circuits, and what counts as a failure there. */
+  readonly circuit?: Circuit.CommandOptions<Args, E> | undefined
+}
+
+/**
  * What the machinery can fail a call with, given the policies: the pool always, a deadline where there is one.
  *
  * @category models
  * @since 0.1.0
  */
 export type Failure<Timeout, AttemptTimeout = undefined> =
-  | PoolError
+  | GroupError
   | ([Timeout] extends [undefined] ? never : CommandTimeout)
   | ([AttemptTimeout] extends [undefined] ? never : CommandTimeout)
 
@@ -124,7 +136,7 @@ export const make: <
 >(
   key: string,
   run: (...args: Args) => Run,
-  options: Policies<Timeout, AttemptTimeout> & {
+  options: Policies<Timeout, AttemptTimeout> & Distinctions<Given<Args>, Effect.Error<Run>> & {
     readonly group: Group.Ref<Self>
     /** Answers instead of the effect when that fails, or is refused, or takes too long. */
     readonly fallback?: (
@@ -168,7 +180,7 @@ export const within: {
     AttemptTimeout extends Duration.Input | undefined = undefined
   >(
     group: Group.Ref<Self>,
-    options: Policies<Timeout, AttemptTimeout> & { readonly key: string }
+    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], unknown> & { readonly key: string }
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<Timeout, AttemptTimeout>, R | Self>
   <
     A,
@@ -180,7 +192,7 @@ export const within: {
   >(
     self: Effect.Effect<A, E, R>,
     group: Group.Ref<Self>,
-    options: Policies<Timeout, AttemptTimeout> & { readonly key: string }
+    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], E> & { readonly key: string }
   ): Effect.Effect<A, E | Failure<Timeout, AttemptTimeout>, R | Self>
 } = dual(3, internal.within)
 
@@ -257,7 +269,7 @@ export const callback: <
 >(
   key: string,
   register: (call: Completion<A, E>, ...args: Args) => (() => void) | void,
-  options: Policies<Timeout, AttemptTimeout> & {
+  options: Policies<Timeout, AttemptTimeout> & Distinctions<Given<Args>, E> & {
     readonly group: Group.Ref<Self>
     /** Bounds the call until its end. By default nothing does. */
     readonly total?: Total

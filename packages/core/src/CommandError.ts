@@ -91,6 +91,35 @@ export class PoolReentered extends Rejection {
 PoolReentered.define("PoolReentered", "rejected")
 
 /**
+ * The circuit is open: its dependency has been failing, and is left alone for a while.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CircuitOpen extends Rejection {
+  declare readonly _tag: "CircuitOpen"
+  /** The circuit's key: the command's, unless it says otherwise. */
+  readonly circuit: string
+  /** `half-open` if as many calls probe the dependency as may. */
+  readonly state: "open" | "half-open"
+  private readonly retryAfterMillis: number
+  constructor(group: string, key: string, circuit: string, state: "open" | "half-open", retryAfterMillis: number) {
+    super(group, key)
+    this.circuit = circuit
+    this.state = state
+    this.retryAfterMillis = retryAfterMillis
+  }
+  /** When it may be worth another try. */
+  get retryAfter(): Duration.Duration {
+    return Duration.millis(this.retryAfterMillis)
+  }
+  get message(): string {
+    return `the circuit ${this.circuit} of ${this.group} is ${this.state}`
+  }
+}
+CircuitOpen.define("CircuitOpen", "short-circuited")
+
+/**
  * A deadline passed: the command's (`timeout`), or one attempt's (`attemptTimeout`).
  *
  * @category errors
@@ -132,12 +161,20 @@ CommandTimeout.define("CommandTimeout", "timeout")
 export type PoolError = PoolFull | QueueTimeout | PoolReentered
 
 /**
+ * What a group can refuse a command's call with, whatever the command's own options.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type GroupError = PoolError | CircuitOpen
+
+/**
  * Everything that the machinery can fail a call with.
  *
  * @category models
  * @since 0.1.0
  */
-export type CommandError = PoolError | CommandTimeout
+export type CommandError = GroupError | CommandTimeout
 
 /**
  * Whether something is a failure of the machinery, whatever the command.

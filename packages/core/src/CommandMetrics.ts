@@ -20,13 +20,14 @@ import * as Metric from "effect/Metric"
  * - `failure`: its effect failed
  * - `defect`: its effect died
  * - `timeout`: the deadline, or the attempt's, passed
+ * - `short-circuited`: its circuit was open
  * - `rejected`: the pool refused it (`PoolFull`, `QueueTimeout`, `PoolReentered`)
  * - `interrupted`: its caller was interrupted, or its effect interrupted itself
  *
  * @category models
  * @since 0.1.0
  */
-export type Outcome = "success" | "failure" | "defect" | "timeout" | "rejected" | "interrupted"
+export type Outcome = "success" | "failure" | "defect" | "timeout" | "rejected" | "short-circuited" | "interrupted"
 
 /**
  * The upper bounds of the buckets of both histograms, in seconds.

@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import type * as Circuit from "./Circuit.ts"
 import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
 import { optionsOf, share } from "./internal/policies.ts"
 import { Timers } from "./internal/Timers.ts"
@@ -41,6 +42,8 @@ export interface Group {
 export interface Options {
   /** How many of its calls run at once, and how many wait. */
   readonly pool: Pool.Options
+  /** When a dependency is left alone. Without it there are no circuits. */
+  readonly circuit?: Circuit.Options | undefined
 }
 
 const options = optionsOf("group")

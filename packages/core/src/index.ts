@@ -1,6 +1,8 @@
 /**
  * @since 0.1.0
  */
+export * as Circuit from "./Circuit.ts"
+export * as CircuitStore from "./CircuitStore.ts"
 export * as Command from "./Command.ts"
 export * as CommandError from "./CommandError.ts"
 export * as CommandMetrics from "./CommandMetrics.ts"

@@ -135,11 +135,15 @@ export class Call {
   advance(): void {
     const { admissions, plan: { gates } } = this
     this.place = undefined
-    while (this.depth < gates.length) {
-      const admission = gates[this.depth]!.enter(this)
-      if (admission === undefined) return
-      admissions[this.depth++] = admission
-      if (this.verdict !== undefined) return this.end(this.verdict)
+    try {
+      while (this.depth < gates.length) {
+        const admission = gates[this.depth]!.enter(this)
+        if (admission === undefined) return
+        admissions[this.depth++] = admission
+        if (this.verdict !== undefined) return this.end(this.verdict)
+      }
+    } catch (defect) {
+      return this.end(Exit.die(defect)) // a key that is made of the arguments, say, by a function that throws
     }
     this.attempts++
     if (this.plan.clock !== undefined) this.workedFrom = this.plan.clock.now()
@@ -159,6 +163,11 @@ export class Call {
 
   hold(place: Place): undefined {
     this.place = place
+  }
+
+  /** Whether it still waits where it was put. */
+  waitsAt(place: Place): boolean {
+    return this.place === place
   }
 
   refuse(why: Rejection): undefined {

@@ -39,7 +39,9 @@ export interface Policy<State = unknown> {
   readonly command?: Fields
   /** Those of a group's options that are its own. */
   readonly group?: Fields
-  /** Makes what the calls of a group share, with the group's layer; `group.shared(policy)` has it. */
+  /** Whether a group has it, by its options; without this, every group has. */
+  isOn?(options: Group.Options): boolean
+  /** Makes what the calls of a group that has it share, with the group's layer; `group.shared(policy)` has it then. */
   share?(group: GroupState, options: Group.Options): Effect.Effect<State, never, Scope.Scope>
   /** Its settings for a command of a group; `undefined` where it does nothing. */
   settings(spec: Spec, group: GroupState): Settings | undefined

@@ -6,7 +6,7 @@ import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
 import type { Timers } from "./Timers.ts"
 
-export const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "defect", "timeout", "rejected", "interrupted"]
+export const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "defect", "timeout", "rejected", "short-circuited", "interrupted"]
 
 /** What is known of the calls of one key. As the outermost gate it sees each call once, and how it ended. */
 export class Record implements Gate, Admission {
@@ -19,6 +19,7 @@ export class Record implements Gate, Admission {
     defect: 0,
     timeout: 0,
     rejected: 0,
+    "short-circuited": 0,
     interrupted: 0
   }
   degraded = 0

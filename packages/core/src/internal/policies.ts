@@ -3,6 +3,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
 import type { Gate, Plan } from "./Call.ts"
+import { circuit } from "./CircuitGate.ts"
 import { attemptTimeout, timeout, total } from "./Deadline.ts"
 import { fallback } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
@@ -12,7 +13,7 @@ import { pool } from "./PoolState.ts"
 import { counting } from "./Record.ts"
 
 /** Every policy, from the outside in. A new one is a module and an entry here. */
-const policies: ReadonlyArray<Policy> = [fallback, counting, timeout, total, pool, attemptTimeout]
+const policies: ReadonlyArray<Policy> = [fallback, counting, timeout, total, circuit, pool, attemptTimeout]
 
 /** What is accepted for the options of all policies, less some and with others. */
 export const optionsOf = (
@@ -29,7 +30,7 @@ export const optionsOf = (
 /** Makes what the calls of a group share. */
 export const share = (group: GroupState, options: Group.Options): Effect.Effect<void, never, Scope.Scope> =>
   Effect.forEach(policies, (policy) =>
-    policy.share === undefined
+    policy.share === undefined || policy.isOn?.(options) === false
       ? Effect.void
       : Effect.map(policy.share(group, options), (state) => group.share(policy, state)), { discard: true })
 
