@@ -4,6 +4,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts", "examples/**/*.test.ts"],
     exclude: [...configDefaults.exclude, "test/bench/**"],
+    globalSetup: ["test/harness/redis.ts"],
     // Tests need no order, of files or within one.
     sequence: { concurrent: true },
     // `.ci/run` reads how the tests went from this file.

@@ -2,9 +2,10 @@
  * An effect with a name, a group, and what should happen when it is slow, fails, or there are too many of it.
  *
  * A command is an `Effect`: it runs by `yield*`, in the background by `queue`, and from a promise world by a `ManagedRuntime`. From
- * the outside in, its policies are: fallback, outcomes, `timeout`, pool, `attemptTimeout`; `policies` lists a command's own.
+ * the outside in, its policies can be: fallback, last good value, outcomes, `timeout`, coalescing, retry, hedge, rate limit, circuit,
+ * pool, `attemptTimeout`; `policies` lists a command's own.
  *
- * Its state is the group's: a command has none, and making one costs nothing. It does not retry, and knows no protocol.
+ * Its state is the group's: a command has none, and making one costs nothing. It knows no protocol.
  *
  * @since 0.1.0
  */
@@ -18,11 +19,17 @@ import { dual } from "effect/Function"
 import type * as Option from "effect/Option"
 import type { CommandTimeout, GroupError } from "./CommandError.ts"
 import type * as Circuit from "./Circuit.ts"
+import type * as Coalesce from "./Coalesce.ts"
 import type * as Group from "./Group.ts"
+import type * as Hedge from "./Hedge.ts"
 import * as internal from "./internal/command.ts"
 import { Primary } from "./internal/Fallback.ts"
+import type { Given } from "./internal/Given.ts"
 import type { Spec } from "./internal/Policy.ts"
 import type * as Pool from "./Pool.ts"
+import type * as RateLimit from "./RateLimit.ts"
+import type * as Retry from "./Retry.ts"
+import type * as Stale from "./Stale.ts"
 
 /**
  * A function that makes the effect of one call.
@@ -72,6 +79,10 @@ export interface Policies<
 export interface Distinctions<in Args extends ReadonlyArray<unknown>, in E> {
   /** Which circuit of its group it passes, if that has circuits, and what counts as a failure there. */
   readonly circuit?: Circuit.CommandOptions<Args, E> | undefined
+  /** What of the rate limit of its group it takes, if that has one. */
+  readonly rateLimit?: RateLimit.CommandOptions<Args> | undefined
+  /** Whether what failed is tried again, which failures, and when. */
+  readonly retry?: Retry.Options<E> | undefined
 }
 
 /**
@@ -85,10 +96,13 @@ export type Failure<Timeout, AttemptTimeout = undefined> =
   | ([Timeout] extends [undefined] ? never : CommandTimeout)
   | ([AttemptTimeout] extends [undefined] ? never : CommandTimeout)
 
-// The arguments as `run` takes them: were they inferred from the fallback too, one that is optional would become required.
-type Given<Args> = [Args] extends [infer A extends ReadonlyArray<unknown>] ? A : never
-
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+interface Inside {
+  readonly key: string
+  /** When a second attempt is made beside a slow one. */
+  readonly hedge?: Hedge.Options | undefined
+}
 
 /**
  * Makes a command of a function that returns an effect.
@@ -138,6 +152,12 @@ export const make: <
   run: (...args: Args) => Run,
   options: Policies<Timeout, AttemptTimeout> & Distinctions<Given<Args>, Effect.Error<Run>> & {
     readonly group: Group.Ref<Self>
+    /** When a second attempt is made beside a slow one. */
+    readonly hedge?: Hedge.Options | undefined
+    /** Whether callers who want the same at the same time share a run. */
+    readonly coalesce?: Coalesce.CommandOptions<Given<Args>> | undefined
+    /** The last good value, instead of a failure. */
+    readonly stale?: Stale.Options<Given<Args>, Effect.Error<Run> | Failure<Timeout, AttemptTimeout>> | undefined
     /** Answers instead of the effect when that fails, or is refused, or takes too long. */
     readonly fallback?: (
       failure: Effect.Error<Run> | Failure<Timeout, AttemptTimeout>,
@@ -180,7 +200,7 @@ export const within: {
     AttemptTimeout extends Duration.Input | undefined = undefined
   >(
     group: Group.Ref<Self>,
-    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], unknown> & { readonly key: string }
+    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], unknown> & Inside
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<Timeout, AttemptTimeout>, R | Self>
   <
     A,
@@ -192,7 +212,7 @@ export const within: {
   >(
     self: Effect.Effect<A, E, R>,
     group: Group.Ref<Self>,
-    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], E> & { readonly key: string }
+    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], E> & Inside
   ): Effect.Effect<A, E | Failure<Timeout, AttemptTimeout>, R | Self>
 } = dual(3, internal.within)
 

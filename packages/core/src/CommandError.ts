@@ -120,6 +120,48 @@ export class CircuitOpen extends Rejection {
 CircuitOpen.define("CircuitOpen", "short-circuited")
 
 /**
+ * The rate limit is used up: the group's, or that of one key of it. The call used nothing, and says nothing of the dependency.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RateLimited extends Rejection {
+  declare readonly _tag: "RateLimited"
+  /** The key that is limited; `undefined` if it is the group as a whole. */
+  readonly limitKey: string | undefined
+  /** How many tokens a window has. */
+  readonly limit: number
+  /** Whether the limiter did not answer, and is set to refuse calls then. */
+  readonly unavailable: boolean
+  private readonly retryAfterMillis: number
+  constructor(
+    group: string,
+    key: string,
+    limitKey: string | undefined,
+    limit: number,
+    retryAfterMillis: number,
+    unavailable: boolean
+  ) {
+    super(group, key)
+    this.limitKey = limitKey
+    this.limit = limit
+    this.unavailable = unavailable
+    this.retryAfterMillis = retryAfterMillis
+  }
+  /** When the call could have the tokens that it needs, if no other takes them. */
+  get retryAfter(): Duration.Duration {
+    return Duration.millis(this.retryAfterMillis)
+  }
+  get message(): string {
+    const limited = this.limitKey === undefined ? this.group : `${this.limitKey} in ${this.group}`
+    return this.unavailable
+      ? `the rate limiter of ${this.group} is unavailable`
+      : `the rate limit of ${limited}, ${this.limit}, is used up for ${Duration.format(this.retryAfter)}`
+  }
+}
+RateLimited.define("RateLimited", "rate-limited")
+
+/**
  * A deadline passed: the command's (`timeout`), or one attempt's (`attemptTimeout`).
  *
  * @category errors
@@ -166,7 +208,7 @@ export type PoolError = PoolFull | QueueTimeout | PoolReentered
  * @category models
  * @since 0.1.0
  */
-export type GroupError = PoolError | CircuitOpen
+export type GroupError = PoolError | CircuitOpen | RateLimited
 
 /**
  * Everything that the machinery can fail a call with.

@@ -18,6 +18,8 @@ import { optionsOf, share } from "./internal/policies.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 import type * as Pool from "./Pool.ts"
+import type * as RateLimit from "./RateLimit.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 
 /**
  * The state that the calls of a group share.
@@ -44,6 +46,12 @@ export interface Options {
   readonly pool: Pool.Options
   /** When a dependency is left alone. Without it there are no circuits. */
   readonly circuit?: Circuit.Options | undefined
+  /** How many retries its commands may make: as many as 20 % of their calls and 10 a second, over 10 seconds, by default. */
+  readonly retryBudget?: RetryBudget.Options | undefined
+  /** How many hedges its commands may make: as many as 10 % of their calls and 1 a second, over 10 seconds, by default. */
+  readonly hedgeBudget?: RetryBudget.Options | undefined
+  /** How many calls there may be in so much time. Without it there is no limit. */
+  readonly rateLimit?: RateLimit.Options | undefined
 }
 
 const options = optionsOf("group")

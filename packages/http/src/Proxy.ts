@@ -60,7 +60,9 @@ export interface Options<
    * Changes the request, before it needs a permit and outside of the timeout. If it fails or dies, this request is answered with a
    * 500, and the log says why; a failure that is an answer itself (`HttpServerRespondable`, or a response) is that answer.
    */
-  readonly rewrite?: ((request: ProxyRequest) => ProxyRequest | Effect.Effect<ProxyRequest, unknown, RewriteR>) | undefined
+  readonly rewrite?:
+    | ((request: ProxyRequest) => ProxyRequest | Effect.Effect<ProxyRequest, unknown, RewriteR>)
+    | undefined
   /** Changes the response, at its head. If it fails or dies: as with `rewrite`, and the upstream is told to stop. */
   readonly rewriteResponse?:
     | ((
@@ -71,7 +73,7 @@ export interface Options<
   /**
    * Answers instead of the upstream when there is no response head: the pool refused, the time was up, the upstream failed. The
    * permit is back before it runs. By default the answer is JSON, `{ code, message, errors }`, with the status 502 for the upstream,
-   * 503 for the pool (and a `Retry-After`), 504 for the time.
+   * 503 for the pool and the circuit, 429 for the rate limit (these with a `Retry-After`), 504 for the time.
    */
   readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
   /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
@@ -194,7 +196,12 @@ const settings = (
  * @category handlers
  * @since 0.1.0
  */
-export const handler = <Self = never, RewriteR = never, RewriteResponseR = never, Fallback extends Answers = HttpServerResponse>(
+export const handler = <
+  Self = never,
+  RewriteR = never,
+  RewriteResponseR = never,
+  Fallback extends Answers = HttpServerResponse
+>(
   options: Options<Self, RewriteR, RewriteResponseR, Fallback>
 ): Effect.Effect<HttpServerResponse, FallbackError<Fallback>, Services<Self, RewriteR, RewriteResponseR, Fallback>> =>
   serve(Effect.runSync(settings("proxy", options, () => true)))
@@ -246,7 +253,12 @@ export const handler = <Self = never, RewriteR = never, RewriteResponseR = never
  * @category routes
  * @since 0.1.0
  */
-export const route = <Self = never, RewriteR = never, RewriteResponseR = never, Fallback extends Answers = HttpServerResponse>(
+export const route = <
+  Self = never,
+  RewriteR = never,
+  RewriteResponseR = never,
+  Fallback extends Answers = HttpServerResponse
+>(
   path: HttpRouter.PathInput,
   options: Options<Self, RewriteR, RewriteResponseR, Fallback> & {
     /** Which requests take the route. Those of every method, by default. */
@@ -287,8 +299,8 @@ export const route = <Self = never, RewriteR = never, RewriteResponseR = never, 
  *
  * **Details**
  *
- * JSON, `{ code, message, errors }`: 502 for the upstream; 503 for the pool, with a `Retry-After` if it is full; 504 for the time.
- * Nothing of the inside is in it.
+ * JSON, `{ code, message, errors }`: 502 for the upstream; 503 for the pool or an open circuit; 429 for the rate limit; 504 for the
+ * time. A full pool, an open circuit and a rate limit say `Retry-After`. Nothing of the inside is in it.
  *
  * **Example** (A page for a timeout, the default for the rest)
  *

@@ -28,8 +28,13 @@ export interface Gate {
 export interface Admission {
   /** Once, however the call ends. */
   leave(call: Call, exit: Ending): void
-  /** Asked before, unless the end is final: true keeps the call, held, until `call.advance()` takes it through the gates behind again. */
-  again?(call: Call, exit: Ending): boolean
+  /**
+   * Asked before, unless the end is final. `undefined` keeps the call, which was put on hold, until `call.advance()` takes it through
+   * the gates behind again; otherwise it ends with what is answered here.
+   */
+  again?(call: Call, exit: Ending): Ending | undefined
+  /** Whether it may still keep the call: then a caller who could be let go stays for what comes after. */
+  mayAgain?(): boolean
   /** Once, when the caller goes on while the work does too. */
   answered?(call: Call): void
   /** Once, when the work was told to stop and did not stop at once. */
@@ -57,6 +62,8 @@ export interface Plan {
   readonly detach: boolean
   /** The work is a command's policies again, as with a hedge, and asks its outer call why it has to stop. */
   readonly encloses: boolean
+  /** It is inside of such a call. */
+  readonly enclosed?: boolean
   /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
   readonly clock: { now(): number } | undefined
 }
@@ -86,9 +93,11 @@ export class Call {
   queuedFor = 0
   /** When it has to be answered, in milliseconds of the group's clock. */
   deadlineAt = Infinity
-  /** How many times its work has started. */
+  /** How many times its work has started; the innermost work, where its own is a command's policies again. */
   attempts = 0
-  /** When its work started last, if its plan has a clock. */
+  /** Whether its work has started since it last passed the gates. */
+  worked = false
+  /** When that was, if its plan has a clock. */
   workedFrom = 0
   /** Whether its caller has gone on, or will as soon as it can. */
   answered = false
@@ -145,14 +154,25 @@ export class Call {
     } catch (defect) {
       return this.end(Exit.die(defect)) // a key that is made of the arguments, say, by a function that throws
     }
-    this.attempts++
+    if (!this.plan.encloses) this.began()
+    this.worked = true
     if (this.plan.clock !== undefined) this.workedFrom = this.plan.clock.now()
     this.working = true
-    this.lingers = false
-    this.rejection = undefined
     this.work.start(this)
     // An abort that came from inside `start` found nothing to stop yet.
     if (this.working && this.verdict !== undefined) this.stop()
+  }
+
+  /** Work has started: its own, or, inside of it, that of a call that it encloses. */
+  began(): void {
+    this.attempts++
+    if (this.plan.enclosed === true) enclosingOf(this.context)?.began?.()
+  }
+
+  /** It has waited for a permit, or a call that it encloses has. */
+  waited(millis: number): void {
+    this.queuedFor += millis
+    if (this.plan.enclosed === true) enclosingOf(this.context)?.waited?.(millis)
   }
 
   /** Lets a held call in. */
@@ -205,6 +225,9 @@ export class Call {
     const admissions = this.admissions
     this.working = false
     this.place = undefined
+    if (this.plan.enclosed === true && exit._tag === "Success" && this.verdict === undefined) {
+      enclosingOf(this.context)?.succeeds?.()
+    }
     while (this.depth > 0) {
       if (this.verdict !== undefined) exit = withDefects(this.verdict, exit)
       if (this.verdictOf === this.depth - 1) {
@@ -212,7 +235,12 @@ export class Call {
         this.verdictOf = Infinity
       }
       const admission = admissions[this.depth - 1]!
-      if (this.verdict === undefined && !this.answered && admission.again?.(this, exit) === true) return
+      if (admission.again !== undefined && this.verdict === undefined && !this.answered) {
+        const ending = this.askAgain(admission, exit)
+        if (ending !== undefined) exit = ending
+        else if (this.verdict === undefined) return
+        else continue // ended for good from inside of what was asked
+      }
       this.depth--
       admission.leave(this, exit)
     }
@@ -221,6 +249,21 @@ export class Call {
       this.answered = true
       this.resume(exit)
     }
+  }
+
+  private askAgain(admission: Admission, exit: Ending): Ending | undefined {
+    try {
+      const ending = admission.again!(this, exit)
+      if (ending !== undefined) return ending
+    } catch (defect) {
+      return Exit.die(defect) // a predicate of the user's, say
+    }
+    // What was said of the attempt that is over says nothing of the next.
+    this.worked = false
+    this.lingers = false
+    this.rejection = undefined
+    if (this.verdict !== undefined) this.place?.quit()
+    return undefined
   }
 
   private conclude(depth: number, verdict: Exit.Exit<never, unknown>): void {
@@ -234,13 +277,20 @@ export class Call {
 
   private stop(): void {
     this.work.stop(this)
-    if (!this.working || this.lingers) return
-    this.lingers = true
-    for (let i = 0; i < this.depth; i++) this.admissions[i]!.linger?.(this)
-    if (this.plan.detach && this.verdict !== undefined) {
-      const verdict = this.verdict
-      this.answer(verdict)
+    if (!this.working) return
+    if (!this.lingers) {
+      this.lingers = true
+      for (let i = 0; i < this.depth; i++) this.admissions[i]!.linger?.(this)
     }
+    if (this.plan.detach && this.verdict !== undefined && !this.mayAgain()) this.answer(this.verdict)
+  }
+
+  // Whether a gate outside of what has ended early may keep the call.
+  private mayAgain(): boolean {
+    for (let i = this.verdictOf - 1; i >= 0; i--) {
+      if (this.admissions[i]!.mayAgain?.() === true) return true
+    }
+    return false
   }
 }
 

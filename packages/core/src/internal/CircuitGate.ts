@@ -3,11 +3,12 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Circuit from "../Circuit.ts"
+import { type Circuits, CircuitStore, type Outcome, type Refusal, type Settings, type Ticket } from "../CircuitStore.ts"
 import { CircuitOpen } from "../CommandError.ts"
-import { type Circuits, CircuitStore, type Refusal, type Settings, type Ticket } from "../CircuitStore.ts"
 import { duration, fraction, whole } from "../InvalidOptions.ts"
 import type { Admission, Call, Ending, Gate, Place } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
+import { slices } from "./Window.ts"
 
 /** What the calls of a group share: its circuits, and what of their settings the gates need. */
 export interface Shared {
@@ -16,21 +17,58 @@ export interface Shared {
   readonly slowerThan: number
 }
 
+const within = (least: number, most: number) =>
+  Schema.Number.check(
+    Schema.makeFilter((n: number) =>
+      Number.isInteger(n) && n >= least && n <= most
+        ? undefined
+        : `expected a whole number from ${least} to ${most}, got ${n}`
+    )
+  )
+
+// A window of time moves on in tenths, and a clock counts milliseconds.
+const windowTime = duration.check(
+  Schema.makeFilter((time: Duration.Input) =>
+    Duration.toMillis(time) >= slices
+      ? undefined
+      : `expected at least ${slices} milliseconds, got ${Duration.format(Duration.fromInputUnsafe(time))}`
+  )
+)
+
+const window = Schema.Union([Schema.Struct({ calls: within(1, 10_000) }), Schema.Struct({ time: windowTime })], {
+  mode: "oneOf"
+})
+
 const groupOptions = Schema.Struct({
   consecutive: Schema.optional(whole(1)),
   failureRate: Schema.optional(fraction),
   slowCallRate: Schema.optional(fraction),
   slowerThan: Schema.optional(duration),
-  window: Schema.optional(Schema.Union([Schema.Struct({ calls: whole(1) }), Schema.Struct({ time: duration })])),
-  minimumCalls: Schema.optional(whole(1)),
+  window: Schema.optional(window),
+  minimumCalls: Schema.optional(within(1, 1_000_000_000)),
   openFor: Schema.optional(duration),
-  probes: Schema.optional(whole(1)),
+  probes: Schema.optional(within(1, 1000)),
   probeLease: Schema.optional(duration),
-  maxKeys: Schema.optional(whole(1))
-})
+  maxKeys: Schema.optional(within(1, 10_000_000))
+}).check(Schema.makeFilter(({ minimumCalls = 0, slowCallRate, slowerThan, window = { calls: 100 } }) => {
+  const issues: Array<Schema.FilterIssue> = []
+  if ("calls" in window && minimumCalls > window.calls) {
+    issues.push({
+      path: ["minimumCalls"],
+      issue: `expected at most the ${window.calls} calls of the window, got ${minimumCalls}`
+    })
+  }
+  if (slowCallRate !== undefined && slowerThan === undefined) {
+    issues.push({ path: ["slowerThan"], issue: "expected, because of slowCallRate: from when on is a call slow?" })
+  }
+  if (slowCallRate === undefined && slowerThan !== undefined) {
+    issues.push({ path: ["slowCallRate"], issue: "expected, because of slowerThan: how many calls may be slow?" })
+  }
+  return issues
+}))
 
 /** Options with their defaults. */
-export const settingsOf = (options: Circuit.Options): Settings => {
+const settingsOf = (options: Circuit.Options): Settings => {
   const { consecutive, failureRate, slowCallRate, window = { calls: 100 } } = options
   // With no reason given, half of the calls failing is one.
   const none = consecutive === undefined && failureRate === undefined && slowCallRate === undefined
@@ -52,7 +90,9 @@ export const circuit: Policy<Shared> = {
   name: "circuit",
   group: { circuit: Schema.optional(groupOptions) },
   command: {
-    circuit: Schema.optional(Schema.Struct({ key: Schema.optional(Schema.Unknown), isFailure: Schema.optional(Schema.Unknown) }))
+    circuit: Schema.optional(
+      Schema.Struct({ key: Schema.optional(Schema.Unknown), isFailure: Schema.optional(Schema.Unknown) })
+    )
   },
   measuresWork: true,
   isOn: ({ circuit }) => circuit !== undefined,
@@ -65,13 +105,16 @@ export const circuit: Policy<Shared> = {
       return { circuits, settings, slowerThan }
     }),
   settings: (_, group) => group.shared(circuit)?.settings as { readonly [setting: string]: unknown } | undefined,
-  gate: (spec, group) => new CircuitGate(group.shared(circuit)!, spec.circuit as Circuit.CommandOptions<Array<never>, never> ?? {}, group)
+  gate: (spec, group) =>
+    new CircuitGate(group.shared(circuit)!, spec.circuit as Circuit.CommandOptions<Array<never>, never> ?? {}, group)
 }
 
 class CircuitGate implements Gate {
   readonly now: () => number
   readonly slowerThan: number
   readonly isFailure: ((failure: never) => boolean) | undefined
+  /** Of calls whose end is still to come: how long they took to be answered, or that they were counted already. */
+  readonly early = new WeakMap<Call, number | "counted">()
   private readonly group: string
   private readonly circuits: Circuits
   private readonly keyOf: ((...args: Array<never>) => string) | undefined
@@ -98,7 +141,9 @@ class CircuitGate implements Gate {
   }
 
   private hear(call: Call, key: string, said: Ticket | Refusal): Admission | undefined {
-    if (said._tag === "Refusal") return call.refuse(new CircuitOpen(this.group, call.plan.key, key, said.state, said.retryAfter))
+    if (said._tag === "Refusal") {
+      return call.refuse(new CircuitOpen(this.group, call.plan.key, key, said.state, said.retryAfter))
+    }
     return this.latest?.ticket === said ? this.latest : this.latest = new Passage(this, said)
   }
 
@@ -130,15 +175,35 @@ class Passage implements Admission {
   }
 
   leave(call: Call, exit: Ending): void {
-    const { now, slowerThan } = this.gate
-    const slow = slowerThan !== Infinity && call.ran && now() - call.workedFrom >= slowerThan
-    this.ticket.settle(this.outcomeOf(call, exit), slow)
+    const { early } = this.gate
+    const known = call.answered || call.lingers ? early.get(call) : undefined
+    if (known !== undefined) early.delete(call)
+    if (known === "counted") return
+    this.ticket.settle(this.outcomeOf(call, exit), this.isSlow(call, known))
   }
 
-  private outcomeOf(call: Call, exit: Ending): "success" | "failure" | "ignored" {
+  /** An answer that is still being read has come: what is slow now is the reader. */
+  answered(call: Call): void {
+    const { early, now, slowerThan } = this.gate
+    if (slowerThan !== Infinity && call.worked && !early.has(call)) early.set(call, now() - call.workedFrom)
+  }
+
+  /** A deadline has passed, and the work does not stop: one that hangs for good is never heard of again. */
+  linger(call: Call): void {
+    if (!tookTooLong(call)) return
+    this.gate.early.set(call, "counted")
+    this.ticket.settle("failure", this.isSlow(call, undefined))
+  }
+
+  private isSlow(call: Call, millis: number | undefined): boolean {
+    const { now, slowerThan } = this.gate
+    return slowerThan !== Infinity && call.worked && (millis ?? now() - call.workedFrom) >= slowerThan
+  }
+
+  private outcomeOf(call: Call, exit: Ending): Outcome {
     if (exit._tag === "Success") return "success"
     // What the machinery did says something of the dependency only if that was too slow for it.
-    if (call.rejection !== undefined) return call.rejection._tag === "CommandTimeout" && call.ran ? "failure" : "ignored"
+    if (call.rejection !== undefined) return tookTooLong(call) ? "failure" : "ignored"
     if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
     const { isFailure } = this.gate
     const failure = exit.cause.reasons.find(Cause.isFailReason)
@@ -151,3 +216,5 @@ class Passage implements Admission {
     }
   }
 }
+
+const tookTooLong = (call: Call): boolean => call.rejection?._tag === "CommandTimeout" && call.worked

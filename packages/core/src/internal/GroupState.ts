@@ -73,6 +73,8 @@ export class GroupState implements Group.Group {
       }))
     }
     this.lend(CommandMetrics.degraded, attributes, () => ({ count: record.degraded, incremental: true }))
+    this.lend(CommandMetrics.attempts, attributes, () => record.attempts.state())
+    this.lend(CommandMetrics.hedges, attributes, () => ({ count: record.hedges, incremental: true }))
     this.lend(CommandMetrics.duration, attributes, () => record.duration.state())
     this.lend(CommandMetrics.queueWait, attributes, () => record.queueWait.state())
     return record

@@ -4,7 +4,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
 import type * as Pool from "../Pool.ts"
-import type { Gate } from "./Call.ts"
+import type { Gate, Plan, Work } from "./Call.ts"
 import type { GroupState } from "./GroupState.ts"
 
 /** What a command says of its own behaviour: each policy reads what is its own. */
@@ -47,9 +47,14 @@ export interface Policy<State = unknown> {
   settings(spec: Spec, group: GroupState): Settings | undefined
   gate?(spec: Spec, group: GroupState): Gate
   wrap?(spec: Spec, group: GroupState): Wrap
+  /** The same where it stands directly between two sets of gates: then nothing of it needs a fiber. */
+  between?(spec: Spec, group: GroupState): Between
   /** Whether its gate asks when the work started. */
   readonly measuresWork?: boolean
 }
+
+/** Makes work that is done by calls of the inner plan. */
+export type Between = (inner: Plan, makeWork: () => Work, args: ReadonlyArray<unknown>) => Work
 
 export type Wrap = (
   inside: Effect.Effect<unknown, unknown, unknown>,

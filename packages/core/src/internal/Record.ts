@@ -1,12 +1,12 @@
 import * as Cause from "effect/Cause"
-import type { Outcome } from "../CommandMetrics.ts"
+import { attemptBoundaries, type Outcome } from "../CommandMetrics.ts"
 import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import { Histogram } from "./Histogram.ts"
 import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
 import type { Timers } from "./Timers.ts"
 
-export const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "defect", "timeout", "rejected", "short-circuited", "interrupted"]
+export const outcomes: ReadonlyArray<Outcome> = ["success", "failure", "defect", "timeout", "rejected", "short-circuited", "rate-limited", "interrupted"]
 
 /** What is known of the calls of one key. As the outermost gate it sees each call once, and how it ended. */
 export class Record implements Gate, Admission {
@@ -20,11 +20,14 @@ export class Record implements Gate, Admission {
     timeout: 0,
     rejected: 0,
     "short-circuited": 0,
+    "rate-limited": 0,
     interrupted: 0
   }
   degraded = 0
+  hedges = 0
   readonly duration: Histogram
   readonly queueWait: Histogram
+  readonly attempts: Histogram
 
   constructor(group: string, key: string, timers: Timers, boundaries: ReadonlyArray<number>) {
     this.group = group
@@ -32,6 +35,7 @@ export class Record implements Gate, Admission {
     this.timers = timers
     this.duration = new Histogram(boundaries)
     this.queueWait = new Histogram(boundaries)
+    this.attempts = new Histogram(attemptBoundaries)
   }
 
   enter(call: Call): Admission {
@@ -44,6 +48,7 @@ export class Record implements Gate, Admission {
     this.counts[outcome]++
     this.duration.record((this.timers.now() - call.startedAt) / 1000)
     this.queueWait.record(call.queuedFor / 1000)
+    this.attempts.record(call.attempts)
     const span = call.span
     if (span !== undefined && span._tag === "Span") {
       span.attribute("blackgate.group", this.group)

@@ -3,12 +3,12 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Call, type Ending, type Plan, type Work } from "./Call.ts"
-import { CallbackWork, type Register } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 
+/** Work, begun once the gates have let it in. */
 // Everything is done inside the register function: between a `suspend` and the effect that it returns the scheduler may yield, and
 // an interruption there would skip the finalizer and keep a permit for ever.
-const run = (
+export const passWork = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
   args: ReadonlyArray<unknown>,
   makeWork: () => Work
@@ -41,8 +41,4 @@ export const pass = (
   args: ReadonlyArray<unknown>,
   effect: Effect.Effect<unknown, unknown, unknown>
 ): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, args, () => new EffectWork(effect as Effect.Effect<unknown, unknown>))
-
-/** A callback, called once the gates have let it in. */
-export const passCallback = (plan: Plan, args: ReadonlyArray<unknown>, register: Register): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, args, () => new CallbackWork(register))
+  passWork(plan, args, () => new EffectWork(effect))

@@ -2,18 +2,23 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
-import type { Gate, Plan } from "./Call.ts"
+import type { Gate, Plan, Work } from "./Call.ts"
 import { circuit } from "./CircuitGate.ts"
+import { coalesce } from "./CoalesceWrap.ts"
 import { attemptTimeout, timeout, total } from "./Deadline.ts"
 import { fallback } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
-import { pass } from "./pass.ts"
-import type { Fields, Policy, Settings, Spec, Wrap } from "./Policy.ts"
+import { hedge } from "./HedgeWrap.ts"
+import { pass, passWork } from "./pass.ts"
+import type { Between, Fields, Policy, Settings, Spec, Wrap } from "./Policy.ts"
 import { pool } from "./PoolState.ts"
 import { counting } from "./Record.ts"
+import { rateLimit } from "./RateLimitGate.ts"
+import { retry } from "./RetryGate.ts"
+import { stale } from "./StaleWrap.ts"
 
 /** Every policy, from the outside in. A new one is a module and an entry here. */
-const policies: ReadonlyArray<Policy> = [fallback, counting, timeout, total, circuit, pool, attemptTimeout]
+const policies: ReadonlyArray<Policy> = [fallback, stale, counting, timeout, total, coalesce, retry, hedge, rateLimit, circuit, pool, attemptTimeout]
 
 /** What is accepted for the options of all policies, less some and with others. */
 export const optionsOf = (
@@ -43,8 +48,8 @@ export const list = (spec: Spec, group: GroupState): ReadonlyArray<Settings & { 
 
 /** What a command does about its calls: gates that stand next to each other are passed in one go. */
 export interface Compiled {
-  /** The gates that stand around the work. */
-  readonly plan: Plan
+  /** Does work once the gates that stand around it have let it in. */
+  pass(makeWork: () => Work, args: ReadonlyArray<unknown>): Effect.Effect<unknown, unknown, unknown>
   /** What stands around those, from the inside out. */
   readonly wraps: ReadonlyArray<Wrap>
 }
@@ -52,14 +57,27 @@ export interface Compiled {
 export const compile = (spec: Spec, group: GroupState): Compiled => {
   const detach = spec.detach === true
   const wraps: Array<Wrap> = []
-  let plan: Plan | undefined
+  let innermost: Compiled["pass"] | undefined
+  let between: Between | undefined
+  let last: { -readonly [K in keyof Plan]: Plan[K] } | undefined
   let gates: Array<Gate> = []
   let measures = false
   const flush = () => {
     const clock = measures ? group.timers : undefined
-    const passed: Plan = { key: spec.key, gates, detach, encloses: plan !== undefined, clock }
-    if (plan === undefined) plan = passed
-    else if (gates.length > 0) wraps.push((inside, args) => pass(passed, args, inside))
+    const plan = { key: spec.key, gates, detach, encloses: last !== undefined, enclosed: false, clock }
+    if (last === undefined) innermost = (makeWork, args) => passWork(plan, args, makeWork)
+    else if (gates.length === 0) return
+    else {
+      last.enclosed = true
+      const [inner, works] = [last, between]
+      if (works === undefined) wraps.push((inside, args) => pass(plan, args, inside))
+      else {
+        innermost = (makeWork, args) => passWork(plan, args, () => works(inner, makeWork, args))
+        wraps.pop()
+      }
+    }
+    between = undefined
+    last = plan
     gates = []
     measures = false
   }
@@ -69,9 +87,10 @@ export const compile = (spec: Spec, group: GroupState): Compiled => {
     measures ||= policy.measuresWork === true
     if (policy.wrap !== undefined) {
       flush()
+      between = wraps.length === 0 ? policy.between?.(spec, group) : undefined
       wraps.push(policy.wrap(spec, group))
     }
   }
   flush()
-  return { plan: plan!, wraps }
+  return { pass: innermost!, wraps }
 }
