@@ -35,7 +35,7 @@ describe("gates", () => {
   }
 
   const through = (gates: ReadonlyArray<Gate>, detach = false) => (effect: Effect.Effect<unknown, unknown>) =>
-    pass({ key: "k", gates, detach }, effect) as Effect.Effect<unknown, unknown>
+    pass({ key: "k", gates, detach, encloses: false, clock: undefined }, [], effect) as Effect.Effect<unknown, unknown>
 
   it.effect("are passed from the outside in, and told how the call ended from the inside out, once each", () =>
     Effect.gen(function*() {
@@ -110,10 +110,10 @@ describe("gates", () => {
     const gate: Gate = {
       enter: () => ({
         again: (call, exit) => {
-          if (exit._tag === "Success" || --attempts === 0) return false
+          if (exit._tag === "Success" || --attempts === 0) return exit
           call.hold({ quit: () => void log.push("quit") })
           retry = () => call.advance()
-          return true
+          return undefined
         },
         leave: (_, exit) => void log.push(`leave retry: ${ending(exit)}`)
       })

@@ -23,6 +23,16 @@ const programs: Record<string, ReadonlyArray<string>> = {
   "web-handler.ts": ["200 saw GET /users/1?full=yes"]
 }
 
+// What those print, from their start to their end, that measure time: the part of it that is always so.
+const measured: Record<string, ReadonlyArray<RegExp>> = {
+  "circuit.ts": [/^b\.example\/: 503, 503, 503, CircuitOpen, CircuitOpen$/m, /^ {2}b\.example: half-open -> closed$/m],
+  "coalesce.ts": [/^100 callers, 1 request, 1 answer$/m],
+  "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],
+  "rate-limit.ts": [/^one of acme: sent$/m, /^four: the rate limit of acme in service\.mail, 3, is used up/m],
+  "retry.ts": [/^flaky: delivered at attempt 3,/m, /^down: 50 calls, \d+ attempts$/m],
+  "stale.ts": [/^down, the last good value: 1 EUR = 2$/m, /^too old by now: no rate \(CircuitOpen\)$/m]
+}
+
 // What runs until it is stopped has tests of its own; a test is run as one.
 const others = ["proxy-server.ts", "test-clock.test.ts", "upstream.ts"]
 
@@ -37,6 +47,15 @@ describe("examples", { concurrent: false }, () => {
       }), 60_000)
   }
 
+  for (const [example, patterns] of Object.entries(measured)) {
+    it.live(`${example} prints what it should, and ends by itself`, () =>
+      Effect.gen(function*() {
+        const program = yield* start(example)
+        assert.strictEqual(yield* program.ended, 0)
+        for (const pattern of patterns) assert.match(program.output(), pattern)
+      }), 60_000)
+  }
+
   it.live("upstream.ts says where it listens", () =>
     Effect.gen(function*() {
       const program = yield* start("upstream.ts", { UPSTREAM_PORT: "0" })
@@ -44,6 +63,9 @@ describe("examples", { concurrent: false }, () => {
     }), 60_000)
 
   it("has no other example", () => {
-    assert.deepStrictEqual(Fs.readdirSync(examples).toSorted(), [...Object.keys(programs), ...others].toSorted())
+    assert.deepStrictEqual(
+      Fs.readdirSync(examples).toSorted(),
+      [...Object.keys(programs), ...Object.keys(measured), ...others].toSorted()
+    )
   })
 })

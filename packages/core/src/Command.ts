@@ -2,9 +2,10 @@
  * An effect with a name, a group, and what should happen when it is slow, fails, or there are too many of it.
  *
  * A command is an `Effect`: it runs by `yield*`, in the background by `queue`, and from a promise world by a `ManagedRuntime`. From
- * the outside in, its policies are: fallback, outcomes, `timeout`, pool, `attemptTimeout`; `policies` lists a command's own.
+ * the outside in, its policies can be: fallback, last good value, outcomes, `timeout`, coalescing, retry, hedge, rate limit, circuit,
+ * pool, `attemptTimeout`; `policies` lists a command's own.
  *
- * Its state is the group's: a command has none, and making one costs nothing. It does not retry, and knows no protocol.
+ * Its state is the group's: a command has none, and making one costs nothing. It knows no protocol.
  *
  * @since 0.1.0
  */
@@ -16,12 +17,19 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import type * as Option from "effect/Option"
-import type { CommandTimeout, PoolError } from "./CommandError.ts"
+import type * as Circuit from "./Circuit.ts"
+import type * as Coalesce from "./Coalesce.ts"
+import type { CommandTimeout, GroupError } from "./CommandError.ts"
 import type * as Group from "./Group.ts"
+import type * as Hedge from "./Hedge.ts"
 import * as internal from "./internal/command.ts"
 import { Primary } from "./internal/Fallback.ts"
+import type { Given } from "./internal/Given.ts"
 import type { Spec } from "./internal/Policy.ts"
 import type * as Pool from "./Pool.ts"
+import type * as RateLimit from "./RateLimit.ts"
+import type * as Retry from "./Retry.ts"
+import type * as Stale from "./Stale.ts"
 
 /**
  * A function that makes the effect of one call.
@@ -64,20 +72,38 @@ export interface Policies<
 }
 
 /**
+ * How one call behaves, as far as that depends on its arguments and on what its effect can fail with.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Distinctions<in Args extends ReadonlyArray<unknown>, in E> {
+  /** Which circuit of its group it passes, if that has circuits, and what counts as a failure there. */
+  readonly circuit?: Circuit.CommandOptions<Args, E> | undefined
+  /** What of the rate limit of its group it takes, if that has one. */
+  readonly rateLimit?: RateLimit.CommandOptions<Args> | undefined
+  /** Whether what failed is tried again, which failures, and when. */
+  readonly retry?: Retry.Options<E> | undefined
+}
+
+/**
  * What the machinery can fail a call with, given the policies: the pool always, a deadline where there is one.
  *
  * @category models
  * @since 0.1.0
  */
 export type Failure<Timeout, AttemptTimeout = undefined> =
-  | PoolError
+  | GroupError
   | ([Timeout] extends [undefined] ? never : CommandTimeout)
   | ([AttemptTimeout] extends [undefined] ? never : CommandTimeout)
 
-// The arguments as `run` takes them: were they inferred from the fallback too, one that is optional would become required.
-type Given<Args> = [Args] extends [infer A extends ReadonlyArray<unknown>] ? A : never
-
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
+
+interface Inside {
+  readonly key: string
+  /** When a second attempt is made beside a slow one. */
+  readonly hedge?: Hedge.Options | undefined
+}
 
 /**
  * Makes a command of a function that returns an effect.
@@ -125,8 +151,14 @@ export const make: <
 >(
   key: string,
   run: (...args: Args) => Run,
-  options: Policies<Timeout, AttemptTimeout> & {
+  options: Policies<Timeout, AttemptTimeout> & Distinctions<Given<Args>, Effect.Error<Run>> & {
     readonly group: Group.Ref<Self>
+    /** When a second attempt is made beside a slow one. */
+    readonly hedge?: Hedge.Options | undefined
+    /** Whether callers who want the same at the same time share a run. */
+    readonly coalesce?: Coalesce.CommandOptions<Given<Args>> | undefined
+    /** The last good value, instead of a failure. */
+    readonly stale?: Stale.Options<Given<Args>, Effect.Error<Run> | Failure<Timeout, AttemptTimeout>> | undefined
     /** Answers instead of the effect when that fails, or is refused, or takes too long. */
     readonly fallback?: (
       failure: Effect.Error<Run> | Failure<Timeout, AttemptTimeout>,
@@ -169,7 +201,7 @@ export const within: {
     AttemptTimeout extends Duration.Input | undefined = undefined
   >(
     group: Group.Ref<Self>,
-    options: Policies<Timeout, AttemptTimeout> & { readonly key: string }
+    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], unknown> & Inside
   ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | Failure<Timeout, AttemptTimeout>, R | Self>
   <
     A,
@@ -181,7 +213,7 @@ export const within: {
   >(
     self: Effect.Effect<A, E, R>,
     group: Group.Ref<Self>,
-    options: Policies<Timeout, AttemptTimeout> & { readonly key: string }
+    options: Policies<Timeout, AttemptTimeout> & Distinctions<[], E> & Inside
   ): Effect.Effect<A, E | Failure<Timeout, AttemptTimeout>, R | Self>
 } = dual(3, internal.within)
 
@@ -258,7 +290,7 @@ export const callback: <
 >(
   key: string,
   register: (call: Completion<A, E>, ...args: Args) => (() => void) | void,
-  options: Policies<Timeout, AttemptTimeout> & {
+  options: Policies<Timeout, AttemptTimeout> & Distinctions<Given<Args>, E> & {
     readonly group: Group.Ref<Self>
     /** Bounds the call until its end. By default nothing does. */
     readonly total?: Total

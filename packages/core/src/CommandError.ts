@@ -91,6 +91,77 @@ export class PoolReentered extends Rejection {
 PoolReentered.define("PoolReentered", "rejected")
 
 /**
+ * The circuit is open: its dependency has been failing, and is left alone for a while.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class CircuitOpen extends Rejection {
+  declare readonly _tag: "CircuitOpen"
+  /** The circuit's key: the command's, unless it says otherwise. */
+  readonly circuit: string
+  /** `half-open` if as many calls probe the dependency as may. */
+  readonly state: "open" | "half-open"
+  private readonly retryAfterMillis: number
+  constructor(group: string, key: string, circuit: string, state: "open" | "half-open", retryAfterMillis: number) {
+    super(group, key)
+    this.circuit = circuit
+    this.state = state
+    this.retryAfterMillis = retryAfterMillis
+  }
+  /** When it may be worth another try. */
+  get retryAfter(): Duration.Duration {
+    return Duration.millis(this.retryAfterMillis)
+  }
+  get message(): string {
+    return `the circuit ${this.circuit} of ${this.group} is ${this.state}`
+  }
+}
+CircuitOpen.define("CircuitOpen", "short-circuited")
+
+/**
+ * The rate limit is used up: the group's, or that of one key of it. The call used nothing, and says nothing of the dependency.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class RateLimited extends Rejection {
+  declare readonly _tag: "RateLimited"
+  /** The key that is limited; `undefined` if it is the group as a whole. */
+  readonly limitKey: string | undefined
+  /** How many tokens a window has. */
+  readonly limit: number
+  /** Whether the limiter did not answer, and is set to refuse calls then. */
+  readonly unavailable: boolean
+  private readonly retryAfterMillis: number
+  constructor(
+    group: string,
+    key: string,
+    limitKey: string | undefined,
+    limit: number,
+    retryAfterMillis: number,
+    unavailable: boolean
+  ) {
+    super(group, key)
+    this.limitKey = limitKey
+    this.limit = limit
+    this.unavailable = unavailable
+    this.retryAfterMillis = retryAfterMillis
+  }
+  /** When the call could have the tokens that it needs, if no other takes them. */
+  get retryAfter(): Duration.Duration {
+    return Duration.millis(this.retryAfterMillis)
+  }
+  get message(): string {
+    const limited = this.limitKey === undefined ? this.group : `${this.limitKey} in ${this.group}`
+    return this.unavailable
+      ? `the rate limiter of ${this.group} is unavailable`
+      : `the rate limit of ${limited}, ${this.limit}, is used up for ${Duration.format(this.retryAfter)}`
+  }
+}
+RateLimited.define("RateLimited", "rate-limited")
+
+/**
  * A deadline passed: the command's (`timeout`), or one attempt's (`attemptTimeout`).
  *
  * @category errors
@@ -132,12 +203,20 @@ CommandTimeout.define("CommandTimeout", "timeout")
 export type PoolError = PoolFull | QueueTimeout | PoolReentered
 
 /**
+ * What a group can refuse a command's call with, whatever the command's own options.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type GroupError = PoolError | CircuitOpen | RateLimited
+
+/**
  * Everything that the machinery can fail a call with.
  *
  * @category models
  * @since 0.1.0
  */
-export type CommandError = PoolError | CommandTimeout
+export type CommandError = GroupError | CommandTimeout
 
 /**
  * Whether something is a failure of the machinery, whatever the command.

@@ -20,16 +20,26 @@ import * as Metric from "effect/Metric"
  * - `failure`: its effect failed
  * - `defect`: its effect died
  * - `timeout`: the deadline, or the attempt's, passed
+ * - `short-circuited`: its circuit was open
+ * - `rate-limited`: its rate limit was used up
  * - `rejected`: the pool refused it (`PoolFull`, `QueueTimeout`, `PoolReentered`)
  * - `interrupted`: its caller was interrupted, or its effect interrupted itself
  *
  * @category models
  * @since 0.1.0
  */
-export type Outcome = "success" | "failure" | "defect" | "timeout" | "rejected" | "interrupted"
+export type Outcome =
+  | "success"
+  | "failure"
+  | "defect"
+  | "timeout"
+  | "rejected"
+  | "short-circuited"
+  | "rate-limited"
+  | "interrupted"
 
 /**
- * The upper bounds of the buckets of both histograms, in seconds.
+ * The upper bounds of the buckets of the two histograms of time, in seconds.
  *
  * @category metrics
  * @since 0.1.0
@@ -117,6 +127,36 @@ export const duration = Metric.histogram("blackgate_command_duration_seconds", {
 export const queueWait = Metric.histogram("blackgate_command_queue_wait_seconds", {
   description: "How long calls waited for a permit, in seconds",
   boundaries
+})
+
+/**
+ * The upper bounds of the buckets of `attempts`.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const attemptBoundaries: ReadonlyArray<number> = [0, 1, 2, 3, 4, 5, 10, 20, 50, 100]
+
+/**
+ * How often the effect of a call was started, by `group` and `key`: more than once with retries or hedges, not at all if it was refused.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const attempts = Metric.histogram("blackgate_command_attempts", {
+  description: "How often the effect of a call was started",
+  boundaries: attemptBoundaries
+})
+
+/**
+ * Second attempts that were made beside a slow first one, by `group` and `key`. What came of them is no outcome of its own.
+ *
+ * @category metrics
+ * @since 0.1.0
+ */
+export const hedges = Metric.counter("blackgate_command_hedges_total", {
+  description: "Attempts that were started beside a slow one",
+  incremental: true
 })
 
 /**

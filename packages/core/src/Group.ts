@@ -11,13 +11,15 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as Circuit from "./Circuit.ts"
 import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
-import { poolOptions } from "./internal/PoolState.ts"
+import { optionsOf, share } from "./internal/policies.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 import type * as Pool from "./Pool.ts"
+import type * as RateLimit from "./RateLimit.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 
 /**
  * The state that the calls of a group share.
@@ -42,9 +44,17 @@ export interface Group {
 export interface Options {
   /** How many of its calls run at once, and how many wait. */
   readonly pool: Pool.Options
+  /** When a dependency is left alone. Without it there are no circuits. */
+  readonly circuit?: Circuit.Options | undefined
+  /** How many retries its commands may make: as many as 20 % of their calls and 10 a second, over 10 seconds, by default. */
+  readonly retryBudget?: RetryBudget.Options | undefined
+  /** How many hedges its commands may make: as many as 10 % of their calls and 1 a second, over 10 seconds, by default. */
+  readonly hedgeBudget?: RetryBudget.Options | undefined
+  /** How many calls there may be in so much time. Without it there is no limit. */
+  readonly rateLimit?: RateLimit.Options | undefined
 }
 
-const options = Schema.Struct({ pool: poolOptions })
+const options = optionsOf("group")
 
 /**
  * A group, given as its class (then it is in the requirements) or as a value (then it is not).
@@ -152,10 +162,12 @@ export const make = (name: string, input: Options): Effect.Effect<Group, Invalid
     yield* check(name, options, input)
     const timers = yield* Timers.make
     const context = yield* Effect.context<never>()
-    return yield* Effect.acquireRelease(
+    const group = yield* Effect.acquireRelease(
       Effect.sync(() => new GroupState(name, input, timers, context)),
       (group) => Effect.sync(() => group.close())
     )
+    yield* share(group, input)
+    return group
   })
 
 /**

@@ -48,6 +48,18 @@ export const whole = (least: number) =>
       : `expected a whole number of at least ${least} (or Infinity), got ${n}`
   ))
 
+/**
+ * A share of something: more than 0, and 1 at the most.
+ *
+ * @category schemas
+ * @since 0.1.0
+ */
+export const fraction = Schema.Number.check(
+  Schema.makeFilter((n: number) =>
+    n > 0 && n <= 1 ? undefined : `expected a number of more than 0 and at most 1, got ${n}`
+  )
+)
+
 const isPositiveDuration = (u: unknown): u is Duration.Input => {
   const duration = Duration.fromInput(u as Duration.Input)
   return Option.isSome(duration) && Duration.isFinite(duration.value) && Duration.toMillis(duration.value) > 0

@@ -192,8 +192,10 @@ export const withPermit: {
     ref: Ref<Self>,
     options?: { readonly key?: string | undefined; readonly priority?: Priority | undefined }
   ): Effect.Effect<A, E | PoolError, R | Self> =>
-    pass(planOf(ref, options), self) as Effect.Effect<A, E | PoolError, R | Self>
+    pass(planOf(ref, options), [], self) as Effect.Effect<A, E | PoolError, R | Self>
 )
+
+const plain = { detach: false, encloses: false, clock: undefined }
 
 // Pools rarely change between the calls of one program: the plan of the last one is kept.
 const planOf = (
@@ -206,7 +208,7 @@ const planOf = (
     const pool = stateOf(resolve(ref, context))
     if (plan === undefined || pool !== last) {
       last = pool
-      plan = { key: options?.key ?? pool.name, gates: [new PoolGate(pool, options?.priority)], detach: false }
+      plan = { key: options?.key ?? pool.name, gates: [new PoolGate(pool, options?.priority)], ...plain }
     }
     return plan
   }

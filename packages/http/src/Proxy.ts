@@ -74,7 +74,7 @@ export interface Options<
   /**
    * Answers instead of the upstream when there is no response head: the pool refused, the time was up, the upstream failed. The
    * permit is back before it runs. By default the answer is JSON, `{ code, message, errors }`, with the status 502 for the upstream,
-   * 503 for the pool (and a `Retry-After`), 504 for the time.
+   * 503 for the pool and the circuit, 429 for the rate limit (these with a `Retry-After`), 504 for the time.
    */
   readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
   /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
@@ -303,8 +303,8 @@ export const route = <
  *
  * **Details**
  *
- * JSON, `{ code, message, errors }`: 502 for the upstream; 503 for the pool, with a `Retry-After` if it is full; 504 for the time.
- * Nothing of the inside is in it.
+ * JSON, `{ code, message, errors }`: 502 for the upstream; 503 for the pool or an open circuit; 429 for the rate limit; 504 for the
+ * time. A full pool, an open circuit and a rate limit say `Retry-After`. Nothing of the inside is in it.
  *
  * **Example** (A page for a timeout, the default for the rest)
  *

@@ -13,6 +13,7 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { enclosingOf } from "./Enclosing.ts"
 import type { Rejection } from "./Rejection.ts"
 
 export type Ending = Exit.Exit<unknown, unknown>
@@ -27,8 +28,13 @@ export interface Gate {
 export interface Admission {
   /** Once, however the call ends. */
   leave(call: Call, exit: Ending): void
-  /** Asked before, unless the end is final: true keeps the call, held, until `call.advance()` takes it through the gates behind again. */
-  again?(call: Call, exit: Ending): boolean
+  /**
+   * Asked before, unless the end is final. `undefined` keeps the call, which was put on hold, until `call.advance()` takes it through
+   * the gates behind again; otherwise it ends with what is answered here.
+   */
+  again?(call: Call, exit: Ending): Ending | undefined
+  /** Whether it may still keep the call: then a caller who could be let go stays for what comes after. */
+  mayAgain?(): boolean
   /** Once, when the caller goes on while the work does too. */
   answered?(call: Call): void
   /** Once, when the work was told to stop and did not stop at once. */
@@ -54,6 +60,12 @@ export interface Plan {
   readonly gates: ReadonlyArray<Gate>
   /** The caller does not wait for work that was told to stop. */
   readonly detach: boolean
+  /** The work is a command's policies again, as with a hedge, and asks its outer call why it has to stop. */
+  readonly encloses: boolean
+  /** It is inside of such a call. */
+  readonly enclosed?: boolean
+  /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
+  readonly clock: { now(): number } | undefined
 }
 
 /** The pools whose permits a fiber is inside of: the innermost first. */
@@ -69,6 +81,8 @@ const interrupted = Exit.failCause(Cause.interrupt())
 export class Call {
   readonly plan: Plan
   readonly work: Work
+  /** What the command was called with: what keys are made of. */
+  readonly args: ReadonlyArray<unknown>
   readonly context: Context.Context<never>
   readonly span: Fiber.Fiber.Cache["span"]
   private resume: (exit: Ending) => void
@@ -77,10 +91,20 @@ export class Call {
   startedAt = 0
   /** How long it waited for permits, in milliseconds. */
   queuedFor = 0
-  /** Whether its work has started. */
-  ran = false
+  /** When it has to be answered, in milliseconds of the group's clock. */
+  deadlineAt = Infinity
+  /** How many times its work has started; the innermost work, where its own is a command's policies again. */
+  attempts = 0
+  /** Whether its work has started since it last passed the gates. */
+  worked = false
+  /** When that was, if its plan has a clock. */
+  workedFrom = 0
   /** Whether its caller has gone on, or will as soon as it can. */
   answered = false
+  /** Whether its work has ever started. */
+  get ran(): boolean {
+    return this.attempts > 0
+  }
   /** Whether nothing of it is left. */
   ended = false
   /** Whether its work was told to stop and has not stopped yet. */
@@ -102,12 +126,14 @@ export class Call {
   constructor(
     plan: Plan,
     work: Work,
+    args: ReadonlyArray<unknown>,
     context: Context.Context<never>,
     span: Fiber.Fiber.Cache["span"],
     resume: (exit: Ending) => void
   ) {
     this.plan = plan
     this.work = work
+    this.args = args
     this.context = context
     this.span = span
     this.resume = resume
@@ -118,19 +144,35 @@ export class Call {
   advance(): void {
     const { admissions, plan: { gates } } = this
     this.place = undefined
-    while (this.depth < gates.length) {
-      const admission = gates[this.depth]!.enter(this)
-      if (admission === undefined) return
-      admissions[this.depth++] = admission
-      if (this.verdict !== undefined) return this.end(this.verdict)
+    try {
+      while (this.depth < gates.length) {
+        const admission = gates[this.depth]!.enter(this)
+        if (admission === undefined) return
+        admissions[this.depth++] = admission
+        if (this.verdict !== undefined) return this.end(this.verdict)
+      }
+    } catch (defect) {
+      return this.end(Exit.die(defect)) // a key that is made of the arguments, say, by a function that throws
     }
-    this.ran = true
+    if (!this.plan.encloses) this.began()
+    this.worked = true
+    if (this.plan.clock !== undefined) this.workedFrom = this.plan.clock.now()
     this.working = true
-    this.lingers = false
-    this.rejection = undefined
     this.work.start(this)
     // An abort that came from inside `start` found nothing to stop yet.
     if (this.working && this.verdict !== undefined) this.stop()
+  }
+
+  /** Work has started: its own, or, inside of it, that of a call that it encloses. */
+  began(): void {
+    this.attempts++
+    if (this.plan.enclosed === true) enclosingOf(this.context)?.began?.()
+  }
+
+  /** It has waited for a permit, or a call that it encloses has. */
+  waited(millis: number): void {
+    this.queuedFor += millis
+    if (this.plan.enclosed === true) enclosingOf(this.context)?.waited?.(millis)
   }
 
   /** Lets a held call in. */
@@ -141,6 +183,11 @@ export class Call {
 
   hold(place: Place): undefined {
     this.place = place
+  }
+
+  /** Whether it still waits where it was put. */
+  waitsAt(place: Place): boolean {
+    return this.place === place
   }
 
   refuse(why: Rejection): undefined {
@@ -161,7 +208,7 @@ export class Call {
     if (this.answered) return resume(interrupted)
     this.resume = resume
     // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
-    if (this.verdict === undefined) this.rejection = undefined
+    if (this.verdict === undefined) this.rejection = enclosingOf(this.context)?.rejection
     this.conclude(-1, interrupted)
   }
 
@@ -179,6 +226,9 @@ export class Call {
     const admissions = this.admissions
     this.working = false
     this.place = undefined
+    if (this.plan.enclosed === true && exit._tag === "Success" && this.verdict === undefined) {
+      enclosingOf(this.context)?.succeeds?.()
+    }
     while (this.depth > 0) {
       if (this.verdict !== undefined) exit = withDefects(this.verdict, exit)
       if (this.verdictOf === this.depth - 1) {
@@ -186,7 +236,12 @@ export class Call {
         this.verdictOf = Infinity
       }
       const admission = admissions[this.depth - 1]!
-      if (this.verdict === undefined && !this.answered && admission.again?.(this, exit) === true) return
+      if (admission.again !== undefined && this.verdict === undefined && !this.answered) {
+        const ending = this.askAgain(admission, exit)
+        if (ending !== undefined) exit = ending
+        else if (this.verdict === undefined) return
+        else continue // ended for good from inside of what was asked
+      }
       this.depth--
       admission.leave(this, exit)
     }
@@ -195,6 +250,21 @@ export class Call {
       this.answered = true
       this.resume(exit)
     }
+  }
+
+  private askAgain(admission: Admission, exit: Ending): Ending | undefined {
+    try {
+      const ending = admission.again!(this, exit)
+      if (ending !== undefined) return ending
+    } catch (defect) {
+      return Exit.die(defect) // a predicate of the user's, say
+    }
+    // What was said of the attempt that is over says nothing of the next.
+    this.worked = false
+    this.lingers = false
+    this.rejection = undefined
+    if (this.verdict !== undefined) this.place?.quit()
+    return undefined
   }
 
   private conclude(depth: number, verdict: Exit.Exit<never, unknown>): void {
@@ -208,13 +278,20 @@ export class Call {
 
   private stop(): void {
     this.work.stop(this)
-    if (!this.working || this.lingers) return
-    this.lingers = true
-    for (let i = 0; i < this.depth; i++) this.admissions[i]!.linger?.(this)
-    if (this.plan.detach && this.verdict !== undefined) {
-      const verdict = this.verdict
-      this.answer(verdict)
+    if (!this.working) return
+    if (!this.lingers) {
+      this.lingers = true
+      for (let i = 0; i < this.depth; i++) this.admissions[i]!.linger?.(this)
     }
+    if (this.plan.detach && this.verdict !== undefined && !this.mayAgain()) this.answer(this.verdict)
+  }
+
+  // Whether a gate outside of what has ended early may keep the call.
+  private mayAgain(): boolean {
+    for (let i = this.verdictOf - 1; i >= 0; i--) {
+      if (this.admissions[i]!.mayAgain?.() === true) return true
+    }
+    return false
   }
 }
 

@@ -1,5 +1,7 @@
 import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
 import { CommandTimeout } from "../CommandError.ts"
+import { duration } from "../InvalidOptions.ts"
 import type { Admission, Call, Gate } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
 import { Timed, type Timers } from "./Timers.ts"
@@ -44,6 +46,7 @@ class Entry extends Timed implements Admission {
     // A command's own bounds count from its start, which was read once; an attempt's from now.
     const from = deadline.option === "attemptTimeout" || call.startedAt === 0 ? deadline.timers.now() : call.startedAt
     this.at = from + deadline.millis
+    if (deadline.option !== "attemptTimeout" && this.at < call.deadlineAt) call.deadlineAt = this.at
     deadline.timers.add(this)
   }
 
@@ -64,6 +67,7 @@ class Entry extends Timed implements Admission {
 
 const bound = (option: Bound): Policy => ({
   name: option,
+  command: { [option]: Schema.optional(duration) },
   settings: (spec) => {
     const timeout = spec[option]
     return timeout === undefined ? undefined : { [option]: Duration.fromInputUnsafe(timeout) }

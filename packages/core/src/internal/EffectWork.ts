@@ -8,8 +8,8 @@ export class EffectWork implements Work {
   private readonly effect: Effect.Effect<unknown, unknown>
   private child: Fiber.Fiber<unknown, unknown> | undefined = undefined
 
-  constructor(effect: Effect.Effect<unknown, unknown>) {
-    this.effect = effect
+  constructor(effect: Effect.Effect<unknown, unknown, unknown>) {
+    this.effect = effect as Effect.Effect<unknown, unknown> // what it needs is in the caller's context
   }
 
   start(call: Call): void {

@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
 import type { Policy } from "./Policy.ts"
 
 /** On the cause of a fallback's failure: what it was a fallback for. */
@@ -48,6 +49,7 @@ const nameOf = (failure: unknown): string =>
 /** Outside of everything: the call has ended, and its permit is back, before it runs. */
 export const fallback: Policy = {
   name: "fallback",
+  command: { fallback: Schema.optional(Schema.Unknown) },
   settings: (spec) => spec.fallback === undefined ? undefined : {},
   wrap: (spec, group) => {
     const answer = spec.fallback!

@@ -2,6 +2,7 @@ import type * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as CommandMetrics from "../CommandMetrics.ts"
 import type * as Group from "../Group.ts"
+import type { Policy } from "./Policy.ts"
 import { PoolState } from "./PoolState.ts"
 import { outcomes, Record } from "./Record.ts"
 import type { Timers } from "./Timers.ts"
@@ -19,6 +20,7 @@ export class GroupState implements Group.Group {
   readonly timers: Timers
   readonly pool: PoolState
   private readonly context: Context.Context<never>
+  private readonly states = new Map<Policy, unknown>()
   private readonly records = new Map<string, Record>()
   private readonly registrations: Array<Metric.Registration> = []
   private closed = false
@@ -34,6 +36,15 @@ export class GroupState implements Group.Group {
     this.lend(CommandMetrics.poolOverdue, attributes, () => ({ value: pool.overdue }))
     this.lend(CommandMetrics.poolMaxConcurrent, attributes, () => ({ value: pool.maxConcurrent }))
     this.lend(CommandMetrics.poolMaxQueued, attributes, () => ({ value: pool.maxQueued }))
+  }
+
+  /** What a policy keeps for all calls of the group, if it keeps anything. */
+  shared<State>(policy: Policy<State>): State | undefined {
+    return this.states.get(policy as Policy) as State | undefined
+  }
+
+  share(policy: Policy, state: unknown): void {
+    this.states.set(policy, state)
   }
 
   /** The record of a key: its own, or, where there are too many, the one that the rest share. */
@@ -62,6 +73,8 @@ export class GroupState implements Group.Group {
       }))
     }
     this.lend(CommandMetrics.degraded, attributes, () => ({ count: record.degraded, incremental: true }))
+    this.lend(CommandMetrics.attempts, attributes, () => record.attempts.state())
+    this.lend(CommandMetrics.hedges, attributes, () => ({ count: record.hedges, incremental: true }))
     this.lend(CommandMetrics.duration, attributes, () => record.duration.state())
     this.lend(CommandMetrics.queueWait, attributes, () => record.queueWait.state())
     return record

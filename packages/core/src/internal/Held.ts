@@ -1,5 +1,6 @@
 import * as Context from "effect/Context"
 import type { Call, Held } from "./Call.ts"
+import { enclosedBy, enclosedByNone } from "./Enclosing.ts"
 
 class CurrentHeld extends Context.Service<CurrentHeld, Held>()("@blackgate/core/Held") {}
 
@@ -13,9 +14,20 @@ export const heldIn = (context: Context.Context<never>): Held | undefined => {
   return held
 }
 
-/** The context of a call's work. */
-export const contextOf = (call: Call): Context.Context<never> =>
+/** The context of what no caller's permits are around, such as a run that several share. */
+export const heldByNone = (context: Context.Context<never>): Context.Context<never> =>
+  Context.getOrUndefined(context, CurrentHeld) === undefined ? context : Context.omit(CurrentHeld)(context)
+
+/** The context of what is inside of a call's permits. */
+export const heldBy = (call: Call): Context.Context<never> =>
   call.held === undefined ? call.context : Context.add(call.context, CurrentHeld, call.held)
+
+/** The context of a call's work. */
+export const contextOf = (call: Call): Context.Context<never> => {
+  const context = heldBy(call)
+  if (call.plan.encloses) return enclosedBy(context, call)
+  return call.plan.enclosed === true ? enclosedByNone(context) : context
+}
 
 /** The call whose permit of `pool` the fiber is inside of. A child that outlived the call is inside no longer. */
 export const holder = (held: Held | undefined, pool: object): Call | undefined => {

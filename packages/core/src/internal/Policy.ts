@@ -1,10 +1,13 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Group from "../Group.ts"
 import type * as Pool from "../Pool.ts"
-import type { Gate } from "./Call.ts"
+import type { Gate, Plan, Work } from "./Call.ts"
 import type { GroupState } from "./GroupState.ts"
 
-/** What a command says of its own behaviour. */
+/** What a command says of its own behaviour: each policy reads what is its own. */
 export interface Spec {
   readonly key: string
   readonly timeout?: Duration.Input | undefined
@@ -13,6 +16,7 @@ export interface Spec {
   readonly priority?: Pool.Priority | undefined
   readonly detach?: boolean | undefined
   readonly fallback?: Fallback | undefined
+  readonly [option: string]: unknown
 }
 
 type Fallback = (failure: unknown, ...args: ReadonlyArray<unknown>) => Effect.Effect<unknown, unknown, unknown>
@@ -22,17 +26,35 @@ export interface Settings {
   readonly [setting: string]: unknown
 }
 
+/** Options by name, with what is accepted for each. None of them needs a service to decode. */
+export type Fields = Schema.Struct.Fields
+
 /**
  * One thing that can be done about a call. It is a gate, which all calls of a command pass, or a wrap around what stands inside of
  * it, effect to effect; either way it knows no other policy.
  */
-export interface Policy {
+export interface Policy<State = unknown> {
   readonly name: string
+  /** Those of a command's options that are its own. */
+  readonly command?: Fields
+  /** Those of a group's options that are its own. */
+  readonly group?: Fields
+  /** Whether a group has it, by its options; without this, every group has. */
+  isOn?(options: Group.Options): boolean
+  /** Makes what the calls of a group that has it share, with the group's layer; `group.shared(policy)` has it then. */
+  share?(group: GroupState, options: Group.Options): Effect.Effect<State, never, Scope.Scope>
   /** Its settings for a command of a group; `undefined` where it does nothing. */
   settings(spec: Spec, group: GroupState): Settings | undefined
   gate?(spec: Spec, group: GroupState): Gate
   wrap?(spec: Spec, group: GroupState): Wrap
+  /** The same where it stands directly between two sets of gates: then nothing of it needs a fiber. */
+  between?(spec: Spec, group: GroupState): Between
+  /** Whether its gate asks when the work started. */
+  readonly measuresWork?: boolean
 }
+
+/** Makes work that is done by calls of the inner plan. */
+export type Between = (inner: Plan, makeWork: () => Work, args: ReadonlyArray<unknown>) => Work
 
 export type Wrap = (
   inside: Effect.Effect<unknown, unknown, unknown>,

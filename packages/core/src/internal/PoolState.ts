@@ -1,3 +1,4 @@
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
@@ -90,6 +91,15 @@ export class PoolState implements Admission {
     return this.line.length
   }
 
+  /** The refusal of a call that comes from inside another one, unless that is allowed. */
+  reentered(context: Context.Context<never>, key: string): PoolReentered | undefined {
+    if (this.reentrant) return undefined
+    const outer = holder(heldIn(context), this)
+    if (outer === undefined) return undefined
+    this.rejected++
+    return new PoolReentered(this.name, key, outer.plan.key)
+  }
+
   take(call: Call): this {
     this.active++
     this.admitted++
@@ -110,7 +120,7 @@ export class PoolState implements Admission {
 
   waited(place: Standing): void {
     const millis = this.timers.now() - place.since
-    place.call.queuedFor += millis
+    place.call.waited(millis)
     this.waits++
     this.waitMillis += millis
     if (millis > this.longestWaitMillis) this.longestWaitMillis = millis
@@ -149,13 +159,8 @@ export class PoolGate implements Gate {
 
   enter(call: Call): Admission | undefined {
     const { pool } = this
-    if (!pool.reentrant) {
-      const outer = holder(heldIn(call.context), pool)
-      if (outer !== undefined) {
-        pool.rejected++
-        return call.refuse(new PoolReentered(pool.name, call.plan.key, outer.plan.key))
-      }
-    }
+    const reentered = pool.reentered(call.context, call.plan.key)
+    if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
     if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
     if (pool.queued >= pool.maxQueued) {
@@ -207,6 +212,8 @@ class Standing extends Timed implements Place, Waiter<Standing> {
 /** Whoever has passed it holds a permit. */
 export const pool: Policy = {
   name: "pool",
+  command: { priority: Schema.optional(Schema.Literals(priorities)) },
+  group: { pool: poolOptions },
   settings: (spec, { pool }) => ({
     group: pool.name,
     maxConcurrent: pool.maxConcurrent,

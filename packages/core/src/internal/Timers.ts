@@ -9,6 +9,8 @@ export abstract class Timed {
   /** In milliseconds of the timers' clock. */
   abstract readonly at: number
   abstract elapse(): void
+  /** The timers have ended before it was due: nothing will elapse any more. */
+  cease?(): void
   /** @internal its place in the heap, -1 when it is in none */
   index = -1
   /** @internal breaks ties: of two due at one instant the one that was added first elapses first */
@@ -27,7 +29,8 @@ export class Timers {
   private fiber: Fiber.Fiber<void> | undefined
   private wakesAt = Infinity
   private added = 0
-  private closed = false
+  /** Whether nothing elapses any more. */
+  closed = false
 
   constructor(clock: Clock.Clock, fork: (effect: Effect.Effect<void>) => Fiber.Fiber<void>) {
     this.clock = clock
@@ -46,6 +49,11 @@ export class Timers {
   /** Monotonic milliseconds. A reading costs about 80 ns: a call takes one when it starts and one when it ends. */
   now(): number {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+  }
+
+  /** Milliseconds since 1970, for what keeps to the calendar. */
+  wall(): number {
+    return this.clock.currentTimeMillisUnsafe()
   }
 
   get size(): number {
@@ -123,11 +131,16 @@ export class Timers {
     if (this.heap.length > 0) this.sleepUntil(this.heap[0]!.at)
   })
 
-  /** Ends the fiber. Calls that are still under way end by themselves, without a deadline. */
+  /** Ends the fiber. Calls that are still under way end by themselves, without a deadline; those that only wait for it end now. */
   readonly close: Effect.Effect<void> = Effect.sync(() => {
     this.closed = true
     this.fiber?.interruptUnsafe()
     this.fiber = undefined
+    for (const entry of this.heap.slice()) {
+      if (entry.cease === undefined || entry.index < 0) continue
+      this.remove(entry)
+      entry.cease()
+    }
   })
 }
 

@@ -6,14 +6,14 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
-import { checkUnsafe, duration } from "../InvalidOptions.ts"
-import type { Plan } from "./Call.ts"
-import type { Attempt } from "./CallbackWork.ts"
+import { checkUnsafe } from "../InvalidOptions.ts"
+import type { Work } from "./Call.ts"
+import { type Attempt, CallbackWork } from "./CallbackWork.ts"
+import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
 import { GroupTypeId } from "./GroupState.ts"
-import { pass, passCallback } from "./pass.ts"
-import { compile, type Compiled, list } from "./policies.ts"
+import { compile, type Compiled, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
 
 export const TypeId = "~@blackgate/core/Command"
@@ -21,15 +21,10 @@ export const TypeId = "~@blackgate/core/Command"
 type Ref = Group.Ref<any>
 type AnyEffect = Effect.Effect<any, any, any>
 
-const policies = {
-  timeout: Schema.optional(duration),
-  attemptTimeout: Schema.optional(duration),
-  priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
-  detach: Schema.optional(Schema.Boolean)
-}
-const ofMake = Schema.Struct({ ...policies, group: Schema.Unknown, fallback: Schema.optional(Schema.Unknown) })
-const ofWithin = Schema.Struct({ ...policies, key: Schema.String })
-const ofCallback = Schema.Struct({ ...ofMake.fields, total: Schema.optional(duration) })
+const detach = Schema.optional(Schema.Boolean)
+const ofMake = optionsOf("command", ["total"], { detach, group: Schema.Unknown })
+const ofWithin = optionsOf("command", ["total", "fallback", "coalesce", "stale"], { detach, key: Schema.String })
+const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach, group: Schema.Unknown })
 
 // A group as a value, or as a class, whose service is in the context.
 const resolve = (ref: Ref, context: Context.Context<never>): GroupState => {
@@ -55,10 +50,10 @@ const compiler = (spec: Spec, ref: Ref) => {
 
 const executor = (spec: Spec, ref: Ref) => {
   const compiledIn = compiler(spec, ref)
-  return (inside: (plan: Plan) => AnyEffect, args: ReadonlyArray<any>): AnyEffect =>
+  return (makeWork: () => Work, args: ReadonlyArray<any>): AnyEffect =>
     Effect.withFiber((fiber) => {
-      const { plan, wraps } = compiledIn(fiber.context)
-      let effect = inside(plan)
+      const { pass, wraps } = compiledIn(fiber.context)
+      let effect = pass(makeWork, args)
       for (const wrap of wraps) effect = wrap(effect, args)
       return effect
     })
@@ -67,17 +62,20 @@ const executor = (spec: Spec, ref: Ref) => {
 const command = (
   key: string,
   options: any,
-  inside: (args: ReadonlyArray<any>) => (plan: Plan) => AnyEffect
+  makeWork: (args: ReadonlyArray<any>) => () => Work
 ): any => {
   const { group, ...policies } = options
   const spec: Spec = { ...policies, key }
   const execute = executor(spec, group)
-  return Object.assign((...args: ReadonlyArray<any>) => execute(inside(args), args), { [TypeId]: { spec, group }, key })
+  return Object.assign((...args: ReadonlyArray<any>) => execute(makeWork(args), args), {
+    [TypeId]: { spec, group },
+    key
+  })
 }
 
 export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
   checkUnsafe(key, ofMake, options)
-  return command(key, options, (args) => (plan) => pass(plan, Effect.suspend(() => run(...args))))
+  return command(key, options, (args) => () => new EffectWork(Effect.suspend(() => run(...args))))
 }
 
 export const callback = (
@@ -86,12 +84,12 @@ export const callback = (
   options: any
 ): any => {
   checkUnsafe(key, ofCallback, options)
-  return command(key, options, (args) => (plan) => passCallback(plan, (call) => register(call, ...args)))
+  return command(key, options, (args) => () => new CallbackWork((call) => register(call, ...args)))
 }
 
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
   checkUnsafe(options.key, ofWithin, options)
-  return executor(options, group)((plan) => pass(plan, self), [])
+  return executor(options, group)(() => new EffectWork(self), [])
 }
 
 export const policiesOf = (command: any): any =>

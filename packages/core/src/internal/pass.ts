@@ -3,13 +3,14 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import { Call, type Ending, type Plan, type Work } from "./Call.ts"
-import { CallbackWork, type Register } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 
+/** Work, begun once the gates have let it in. */
 // Everything is done inside the register function: between a `suspend` and the effect that it returns the scheduler may yield, and
 // an interruption there would skip the finalizer and keep a permit for ever.
-const run = (
+export const passWork = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
+  args: ReadonlyArray<unknown>,
   makeWork: () => Work
 ): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume: (exit: Ending) => void) => {
@@ -18,6 +19,7 @@ const run = (
     const call = new Call(
       typeof plan === "function" ? plan(fiber.context) : plan,
       work,
+      args,
       fiber.context,
       fiber.cache.span,
       resume
@@ -36,10 +38,6 @@ const defectsOf = (exit: Ending): Effect.Effect<void> => {
 /** An effect, run once the gates have let it in: on a fiber of its own, in the caller's context. */
 export const pass = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
+  args: ReadonlyArray<unknown>,
   effect: Effect.Effect<unknown, unknown, unknown>
-): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, () => new EffectWork(effect as Effect.Effect<unknown, unknown>))
-
-/** A callback, called once the gates have let it in. */
-export const passCallback = (plan: Plan, register: Register): Effect.Effect<unknown, unknown, unknown> =>
-  run(plan, () => new CallbackWork(register))
+): Effect.Effect<unknown, unknown, unknown> => passWork(plan, args, () => new EffectWork(effect))

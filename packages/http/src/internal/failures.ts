@@ -1,4 +1,5 @@
 import type { CommandError } from "@blackgate/core/CommandError"
+import * as Duration from "effect/Duration"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import type { UpstreamError } from "../UpstreamError.ts"
 
@@ -23,7 +24,16 @@ export const failure = (error: CommandError | UpstreamError): HttpServerResponse
       return overloaded
     case "PoolReentered":
       return unavailable
+    case "CircuitOpen":
+      return answer(503, "service unavailable", retryAfter(error))
+    case "RateLimited":
+      return answer(429, "too many requests", retryAfter(error))
     case "CommandTimeout":
       return timedOut
   }
 }
+
+// In whole seconds (RFC 9110, section 10.2.3), and never so soon as at once.
+const retryAfter = (error: { readonly retryAfter: Duration.Duration }) => ({
+  "retry-after": String(Math.max(1, Math.ceil(Duration.toSeconds(error.retryAfter))))
+})

@@ -1,0 +1,276 @@
+import { Circuit, CircuitStore, Command, Group, Pool } from "@blackgate/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, type Scope, Stream } from "effect"
+import { Redis } from "effect/persistence"
+import { TestClock } from "effect/testing"
+import { afterFirstSleep, ending, state, Work } from "./calls.ts"
+
+type Said = CircuitStore.Ticket | CircuitStore.Refusal
+
+/** A store that is elsewhere: it says what it is told to, when it is told to. */
+class Elsewhere implements CircuitStore.CircuitStore {
+  readonly asked: Array<string> = []
+  readonly settled: Array<string> = []
+  readonly said = Deferred.makeUnsafe<Said>()
+  readonly ticket: CircuitStore.Ticket = {
+    _tag: "Ticket",
+    settle: (outcome, slow) => this.settled.push(slow ? `${outcome}, slowly` : outcome)
+  }
+
+  circuits(): Effect.Effect<CircuitStore.Circuits, never, Scope.Scope> {
+    return Effect.succeed({
+      admit: (key) => {
+        this.asked.push(key)
+        return Deferred.await(this.said)
+      },
+      state: () => Effect.succeed("closed" as const),
+      force: (circuit) => Effect.fail(new CircuitStore.StoreUnavailable({ circuit })),
+      open: Effect.succeed([]),
+      transitions: Stream.empty
+    })
+  }
+
+  readonly group = Effect.suspend(() =>
+    Effect.provideService(
+      Group.make("g", { pool: { maxConcurrent: 1 }, circuit: {} }),
+      CircuitStore.CircuitStore,
+      this
+    )
+  )
+
+  says(said: Said) {
+    return Deferred.succeed(this.said, said)
+  }
+}
+
+describe("a store that is elsewhere", () => {
+  it.effect("is asked for the key, and the call waits for its answer, without a permit", () =>
+    Effect.gen(function*() {
+      const store = new Elsewhere()
+      const group = yield* store.group
+      const work = new Work()
+      const fiber = yield* Command.queue(work.run.pipe(Command.within(group, { key: "k" })))
+      assert.deepStrictEqual(store.asked, ["k"])
+      assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
+      yield* store.says(store.ticket)
+      yield* Effect.yieldNow
+      assert.strictEqual(work.active, 1)
+      assert.deepStrictEqual(store.settled, [])
+      yield* work.finish
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(store.settled, ["success"])
+    }))
+
+  it.effect("refuses", () =>
+    Effect.gen(function*() {
+      const store = new Elsewhere()
+      const group = yield* store.group
+      yield* store.says({ _tag: "Refusal", state: "half-open", retryAfter: 10 })
+      const refused = yield* Effect.flip(Effect.void.pipe(Command.within(group, { key: "k" })))
+      assert.deepInclude({ ...refused }, { circuit: "k", state: "half-open" })
+    }))
+
+  for (const how of ["deadline", "interruption"] as const) {
+    it.effect(`a ${how} while it is asked ends the call; the effect never starts, and nothing is kept`, () =>
+      Effect.gen(function*() {
+        const store = new Elsewhere()
+        const group = yield* store.group
+        const work = new Work()
+        const fiber = yield* Command.queue(work.run.pipe(Command.within(group, { key: "k", timeout: 10 })))
+        if (how === "deadline") yield* TestClock.adjust(10)
+        else yield* Fiber.interrupt(fiber)
+        assert.strictEqual(state(fiber), how === "deadline" ? "CommandTimeout" : "Interrupt")
+        yield* store.says(store.ticket)
+        yield* afterFirstSleep
+        assert.strictEqual(work.started, 0)
+        assert.deepStrictEqual(store.settled, [])
+      }))
+  }
+
+  it.effect("that has a bug is the death of the call, and of no more", () =>
+    Effect.gen(function*() {
+      const store = new Elsewhere()
+      const group = yield* store.group
+      yield* Deferred.die(store.said, new Error("a bug of the store"))
+      const exit = yield* Effect.exit(Effect.void.pipe(Command.within(group, { key: "k" })))
+      assert.strictEqual(ending(exit), "Die")
+      assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
+    }))
+
+  it.effect("that can't do what an operator asks says so", () =>
+    Effect.gen(function*() {
+      const group = yield* new Elsewhere().group
+      const failure = yield* Effect.flip(Circuit.force(group, "k", "open"))
+      assert.strictEqual(failure.message, "the circuit store does not answer: nothing is known of k")
+    }))
+
+  it.effect("is the one that the group's layer was built with, not the caller's", () =>
+    Effect.gen(function*() {
+      const store = new Elsewhere()
+      const group = yield* Group.make("g", { pool: { maxConcurrent: 1 }, circuit: {} })
+      yield* Effect.provideService(
+        Effect.void.pipe(Command.within(group, { key: "k" })),
+        CircuitStore.CircuitStore,
+        store
+      )
+      assert.deepStrictEqual(store.asked, [])
+    }))
+})
+
+/** A Redis that answers as it is told to, or not at all. */
+class FakeRedis {
+  /** What it does of scripts and commands. */
+  answers: Effect.Effect<unknown, Redis.RedisError> = Effect.never
+  asked = 0
+  readonly lines: Array<string> = []
+
+  readonly down = Effect.fail(new Redis.RedisError({ cause: new Error("connection refused") }))
+
+  readonly layer = (options: CircuitStore.RedisOptions) =>
+    CircuitStore.layerRedis(options).pipe(
+      Layer.provide(Layer.succeed(
+        Redis.Redis,
+        Redis.Redis.of({
+          send: () => this.answer as Effect.Effect<never, Redis.RedisError>,
+          // An outcome moves nothing.
+          eval: () => (...params) =>
+            (params[1] === "settle" ? Effect.as(this.answer, null) : this.answer) as Effect.Effect<
+              never,
+              Redis.RedisError
+            >,
+          subscribe: () => Queue.unbounded<Redis.RedisMessage, Redis.RedisError>(),
+          reserve: Effect.die("not used")
+        })
+      )),
+      Layer.provide(Logger.layer([
+        Logger.make<unknown, void>(({ message }) => this.lines.push([message].flat().map(String)[0]!))
+      ]))
+    )
+
+  private readonly answer = Effect.suspend(() => {
+    this.asked++
+    return this.answers
+  })
+
+  group(options: CircuitStore.RedisOptions = {}) {
+    class G extends Group.Service<G>()("g") {}
+    const layer = G.layer({ pool: { maxConcurrent: 1000 }, circuit: {} }).pipe(Layer.provide(this.layer(options)))
+    return Effect.map(Layer.build(layer), (context) => Context.get(context, G))
+  }
+}
+
+const call = (group: Group.Group) => Effect.succeed("ok").pipe(Command.within(group, { key: "k" }))
+
+describe("when Redis does not answer", () => {
+  for (
+    const [onStoreError, expected] of [[undefined, "Success"], ["allow", "Success"], ["refuse", "CircuitOpen"]] as const
+  ) {
+    it.effect(`onStoreError: ${String(onStoreError)} holds after the timeout, then at once, then no longer than it has to`, () =>
+      Effect.gen(function*() {
+        const redis = new FakeRedis()
+        const group = yield* redis.group({ onStoreError, timeout: 50 })
+        const first = yield* Command.queue(call(group))
+        yield* TestClock.adjust(49)
+        assert.strictEqual(state(first), "running")
+        yield* TestClock.adjust(2)
+        assert.strictEqual(state(first), expected)
+        for (let i = 0; i < 100; i++) assert.strictEqual(ending(yield* Effect.exit(call(group))), expected)
+        assert.strictEqual(yield* Circuit.state(group, "k"), expected === "Success" ? "closed" : "open")
+        yield* Effect.flip(Circuit.force(group, "k", "closed"))
+        yield* TestClock.adjust("1 hour")
+        // One question at a time, whatever is called meanwhile.
+        assert.isBelow(redis.asked, 1 + 60 * 60)
+
+        redis.answers = Effect.succeed(["closed", "0"])
+        yield* TestClock.adjust("10 seconds")
+        const asked = redis.asked
+        assert.strictEqual(ending(yield* Effect.exit(call(group))), "Success")
+        assert.isAbove(redis.asked, asked)
+        assert.deepStrictEqual(redis.lines.map((line) => line.replace(/after .*;/, "after a while;")), [
+          `Redis does not answer in time: until it does, circuits ${onStoreError ?? "allow"} every call`,
+          "Redis answers again after a while; 0 outcomes were not sent to it"
+        ])
+      }))
+  }
+
+  it.effect("an error is an outage at once", () =>
+    Effect.gen(function*() {
+      const redis = new FakeRedis()
+      redis.answers = redis.down
+      const group = yield* redis.group()
+      assert.strictEqual(yield* call(group), "ok")
+      const asked = redis.asked
+      assert.strictEqual(yield* call(group), "ok")
+      assert.strictEqual(redis.asked, asked)
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(redis.lines.length, 1)
+    }))
+
+  it.effect("an answer that is late, while others are not, is an outage for its call alone", () =>
+    Effect.gen(function*() {
+      const redis = new FakeRedis()
+      const group = yield* redis.group()
+      const late = yield* Command.queue(call(group))
+      yield* TestClock.adjust(90)
+      redis.answers = Effect.succeed(["closed", "0"])
+      yield* call(group)
+      yield* TestClock.adjust(20)
+      assert.strictEqual(state(late), "Success")
+      assert.deepStrictEqual(redis.lines, [])
+    }))
+
+  it.effect("a probe's place that is granted too late is given back", () =>
+    Effect.gen(function*() {
+      const redis = new FakeRedis()
+      const granted = yield* Deferred.make<unknown>()
+      const group = yield* redis.group()
+      redis.answers = Deferred.await(granted)
+      const fiber = yield* Command.queue(call(group))
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(redis.asked, 1)
+      yield* Deferred.succeed(granted, ["probe", "1:1", 0])
+      yield* afterFirstSleep
+      assert.strictEqual(redis.asked, 2)
+    }))
+
+  it.effect("as many outcomes may be under way as maxPending says: what comes on top is dropped, and told", () =>
+    Effect.gen(function*() {
+      const redis = new FakeRedis()
+      const group = yield* redis.group({ maxPending: 2 })
+      const work = new Work()
+      redis.answers = Effect.succeed(["closed", "0"])
+      const fibers = yield* Effect.forEach(
+        Array.from({ length: 5 }),
+        () => Command.queue(work.run.pipe(Command.within(group, { key: "k" })))
+      )
+      redis.answers = Effect.never
+      yield* work.finish
+      yield* Effect.forEach(fibers, Fiber.join)
+      redis.answers = Effect.succeed("OK")
+      yield* TestClock.adjust(100)
+      assert.strictEqual(redis.lines.at(-1), "Redis answers again after 100ms; 3 outcomes were not sent to it")
+    }))
+})
+
+describe("options of the store in Redis that make no sense are refused, by name:", () => {
+  for (
+    const [problem, options] of [
+      ["timeout", { timeout: 0 }],
+      ["onStoreError", { onStoreError: "panic" }],
+      ["idleTimeToLive", { idleTimeToLive: "never" }],
+      ["maxPending", { maxPending: 0 }],
+      ["prefx", { prefx: "" }]
+    ] as const
+  ) {
+    it.effect(problem, () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(
+          Effect.scoped(Layer.build(new FakeRedis().layer(options as CircuitStore.RedisOptions)))
+        )
+        assert.match(
+          Exit.isFailure(exit) ? String(Cause.squash(exit.cause)) : "",
+          new RegExp(`CircuitStore.layerRedis: ${problem}`)
+        )
+      }))
+  }
+})

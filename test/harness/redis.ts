@@ -1,0 +1,82 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process"
+import { once } from "node:events"
+import * as Net from "node:net"
+import type { TestProject } from "vitest/node"
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** A `redis-server` that the tests of a run share, or `undefined` where the program is missing. */
+    readonly redisUrl: string | undefined
+  }
+}
+
+const freePort = () =>
+  new Promise<number>((resolve, reject) => {
+    const server = Net.createServer().once("error", reject).listen(0, "127.0.0.1", () => {
+      const { port } = server.address() as Net.AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
+
+/** A `redis-server` on loopback that keeps nothing on disk. It can be stopped, paused and started again, on the same port. */
+export class RedisServer {
+  private readonly port: number
+  private child: ChildProcess | undefined
+
+  private constructor(port: number) {
+    this.port = port
+  }
+
+  static async start(): Promise<RedisServer> {
+    const server = new RedisServer(await freePort())
+    await server.start()
+    return server
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`
+  }
+
+  async start(): Promise<void> {
+    const options = ["--port", `${this.port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+    const child = this.child = spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] })
+    await new Promise<void>((resolve, reject) => {
+      let said = ""
+      child.once("error", reject)
+      child.once("exit", (code) => reject(new Error(`redis-server exited with ${code}: ${said}`)))
+      child.stdout.on("data", (chunk: Buffer) => {
+        said += chunk.toString()
+        if (said.includes("Ready to accept connections")) resolve()
+      })
+    })
+  }
+
+  /** Ends it at once, and with it all that it knows. */
+  async kill(): Promise<void> {
+    const { child } = this
+    this.child = undefined
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
+    const gone = once(child, "exit")
+    child.kill("SIGKILL")
+    await gone
+  }
+
+  /** It accepts connections and takes what is sent, and answers nothing. */
+  pause(): void {
+    this.child?.kill("SIGSTOP")
+  }
+
+  resume(): void {
+    this.child?.kill("SIGCONT")
+  }
+}
+
+/** Starts the server that the tests of a run share, `inject("redisUrl")`; `REDIS_URL` names another one to use. */
+export default async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
+  const given = process.env["REDIS_URL"]
+  if (given !== undefined) return project.provide("redisUrl", given)
+  if (spawnSync("redis-server", ["--version"]).error !== undefined) return project.provide("redisUrl", undefined)
+  const server = await RedisServer.start()
+  project.provide("redisUrl", server.url)
+  return () => server.kill()
+}
