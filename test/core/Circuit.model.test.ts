@@ -3,6 +3,7 @@ import { assert, it } from "@effect/vitest"
 import { Effect, Logger } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import { LastCalls, LastMillis } from "../../packages/core/src/internal/Window.ts"
 
 type Step =
   | { readonly step: "admit"; readonly key: string }
@@ -249,3 +250,41 @@ it(
     ),
   60_000
 )
+
+const outcome = fc.record({
+  failed: fc.boolean(),
+  slow: fc.boolean(),
+  pause: fc.oneof(fc.constant(0), fc.integer({ max: 300, min: 1 }))
+})
+
+it("17. a window counts what a list of all outcomes would, after every one", () =>
+  fc.assert(
+    fc.property(
+      fc.constantFrom(1, 4, 14, 15, 16, 40),
+      fc.constantFrom(10, 25, 100, 1000),
+      fc.array(outcome, { maxLength: 200, size: "max" }),
+      (size, millis, outcomes) => {
+        const [calls, time] = [new LastCalls(size), new LastMillis(millis)]
+        const all: Array<{ readonly failed: boolean; readonly slow: boolean; readonly slice: number }> = []
+        let now = 0
+        for (const { failed, pause, slow } of outcomes) {
+          now += pause
+          all.push({ failed, slow, slice: Math.floor(now / (millis / 10)) })
+          calls.record(failed, slow)
+          time.record(failed, slow, now)
+          const counts = (seen: typeof all) => [
+            seen.length,
+            seen.filter(({ failed }) => failed).length,
+            seen.filter(({ slow }) => slow).length
+          ]
+          assert.deepStrictEqual([calls.calls, calls.failures, calls.slow], counts(all.slice(-size)))
+          const { slice } = all.at(-1)!
+          assert.deepStrictEqual(
+            [time.calls, time.failures, time.slow],
+            counts(all.filter((one) => slice - one.slice < 10))
+          )
+        }
+      }
+    ),
+    { numRuns: 500 }
+  ), 60_000)

@@ -77,23 +77,25 @@ describe("14. what counts as a failure of the dependency", () => {
     }))
 
   for (const detach of [false, true]) {
-    it.effect(`and does so when it passes, for an effect that can't be interrupted and never ends${detach ? ", detached" : ""}`, () =>
+    it.effect(`and does so when it passes, once, for an effect that can't be interrupted${detach ? ", detached" : ""}`, () =>
       Effect.gen(function*() {
-        const group = yield* make({ consecutive: 1 })
+        const group = yield* make({ consecutive: 2 })
         const work = new Work()
         const hung = Effect.uninterruptible(work.run).pipe(Command.within(group, { key: "k", timeout: 10, detach }))
+        yield* calls(group, "fail")
         yield* Command.queue(hung)
         yield* TestClock.adjust(9)
         yield* stands(group, "closed")
         yield* TestClock.adjust(1)
         yield* stands(group, "open")
-        // Its end is no second outcome: the probe that it would be taken for has not run yet.
-        yield* TestClock.adjust("5 seconds")
-        const probe = yield* call(group)
-        yield* work.finish
-        yield* stands(group, "half-open")
-        yield* probe.succeed
+        yield* Circuit.force(group, "k", "auto")
+        yield* Command.queue(hung)
+        yield* TestClock.adjust(10)
+        yield* work.finish // its end is no second failure
+        yield* afterFirstSleep
         yield* stands(group, "closed")
+        yield* calls(group, "fail")
+        yield* stands(group, "open")
       }))
   }
 
@@ -409,10 +411,10 @@ describe("17. it trips", () => {
       yield* stands(group, "open")
     }))
 
-  it.effect("at the rate itself, whatever its binary digits: 3 of 30 are a tenth", () =>
+  it.effect("at the rate itself, whatever its binary digits: 7 of 100 are 0.07, although 0.07 * 100 > 7", () =>
     Effect.gen(function*() {
-      const group = yield* make({ failureRate: 0.1, minimumCalls: 30 })
-      yield* calls(group, "fail", "fail", ...Array.from({ length: 27 }, () => "ok" as const))
+      const group = yield* make({ failureRate: 0.07, minimumCalls: 100 })
+      yield* calls(group, ...Array.from({ length: 99 }, (_, i) => i < 6 ? "fail" as const : "ok" as const))
       yield* stands(group, "closed")
       yield* calls(group, "fail")
       yield* stands(group, "open")

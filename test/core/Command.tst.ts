@@ -22,7 +22,7 @@ declare const fetchSession: (cookie: string) => Effect.Effect<string, HttpError,
 declare const cache: Effect.Effect<number, CacheError, Scope.Scope>
 declare const value: Group.Group
 
-type PoolError = CommandError.PoolError
+type GroupError = CommandError.GroupError
 type CommandTimeout = CommandError.CommandTimeout
 
 describe("the examples need no annotations", () => {
@@ -64,31 +64,31 @@ describe("the examples need no annotations", () => {
 describe("without a fallback the error channel is exactly what can happen", () => {
   it("without a timeout: the effect's failures and the pool's", () => {
     const command = Command.make("k", (cookie: string) => fetchSession(cookie), { group: Session })
-    expect(command).type.toBe<Command.Command<[cookie: string], string, HttpError | PoolError, HttpClient | Session>>()
+    expect(command).type.toBe<Command.Command<[cookie: string], string, HttpError | GroupError, HttpClient | Session>>()
   })
 
   it("with a timeout, or an attempt's: CommandTimeout, too", () => {
     const timeout = Command.make("k", (cookie: string) => fetchSession(cookie), { group: Session, timeout: "1 second" })
     expect(timeout("a")).type.toBe<
-      Effect.Effect<string, HttpError | PoolError | CommandTimeout, HttpClient | Session>
+      Effect.Effect<string, HttpError | GroupError | CommandTimeout, HttpClient | Session>
     >()
     const attempt = Command.make("k", (cookie: string) => fetchSession(cookie), { group: Session, attemptTimeout: 10 })
     expect(attempt("a")).type.toBe<
-      Effect.Effect<string, HttpError | PoolError | CommandTimeout, HttpClient | Session>
+      Effect.Effect<string, HttpError | GroupError | CommandTimeout, HttpClient | Session>
     >()
   })
 
   it("an undefined timeout is none; one that may be undefined is one", () => {
     const none = Command.make("k", () => Effect.void, { group: value, timeout: undefined })
-    expect(none()).type.toBe<Effect.Effect<void, PoolError>>()
+    expect(none()).type.toBe<Effect.Effect<void, GroupError>>()
     const options: { readonly timeout: Duration.Input | undefined } = { timeout: 10 }
     const some = Command.make("k", () => Effect.void, { group: value, ...options })
-    expect(some()).type.toBe<Effect.Effect<void, PoolError | CommandTimeout>>()
+    expect(some()).type.toBe<Effect.Effect<void, GroupError | CommandTimeout>>()
   })
 
   it("the other policies add nothing", () => {
     const command = Command.make("k", () => Effect.void, { group: value, priority: "high", detach: true })
-    expect(command()).type.toBe<Effect.Effect<void, PoolError>>()
+    expect(command()).type.toBe<Effect.Effect<void, GroupError>>()
   })
 
   it("the union is closed: every tag can be caught, and then nothing is left", () => {
@@ -98,12 +98,14 @@ describe("without a fallback the error channel is exactly what can happen", () =
         PoolFull: (full) => Effect.succeed(full.maxConcurrent),
         QueueTimeout: (late) => Effect.succeed(late.queueTimeout),
         PoolReentered: (nested) => Effect.succeed(nested.heldBy),
+        CircuitOpen: (open) => Effect.succeed(open.circuit),
+        RateLimited: (limited) => Effect.succeed(limited.retryAfter),
         CommandTimeout: (slow) => Effect.succeed(slow.option)
       }))
     ).type.toBe<
       Effect.Effect<void | number | Duration.Duration | string | "timeout" | "attemptTimeout" | "total">
     >()
-    expect<CommandError.CommandError>().type.toBe<PoolError | CommandTimeout>()
+    expect<CommandError.CommandError>().type.toBe<GroupError | CommandTimeout>()
   })
 
   it("any and unknown failures stay", () => {
@@ -118,14 +120,14 @@ describe("with a fallback it is the fallback's", () => {
       group: Session,
       timeout: "1 second",
       fallback: (failure, cookie, n) => {
-        expect(failure).type.toBe<HttpError | PoolError | CommandTimeout>()
+        expect(failure).type.toBe<HttpError | GroupError | CommandTimeout>()
         expect(cookie).type.toBe<string>()
         expect(n).type.toBe<number>()
         return failure._tag === "HttpError" ? cache : Effect.fail(failure)
       }
     })
     expect(command("a", 1)).type.toBe<
-      Effect.Effect<string | number, CacheError | PoolError | CommandTimeout, HttpClient | Session | Scope.Scope>
+      Effect.Effect<string | number, CacheError | GroupError | CommandTimeout, HttpClient | Session | Scope.Scope>
     >()
   })
 
@@ -133,7 +135,7 @@ describe("with a fallback it is the fallback's", () => {
     Command.make("k", (cookie: string) => fetchSession(cookie), {
       group: Session,
       fallback: (failure) => {
-        expect(failure).type.toBe<HttpError | PoolError>()
+        expect(failure).type.toBe<HttpError | GroupError>()
         return Effect.void
       }
     })
@@ -142,7 +144,7 @@ describe("with a fallback it is the fallback's", () => {
   it("whatever the order of the properties", () => {
     const command = Command.make("k", (cookie: string) => fetchSession(cookie), {
       fallback: (failure, cookie) => {
-        expect(failure).type.toBe<HttpError | PoolError | CommandTimeout>()
+        expect(failure).type.toBe<HttpError | GroupError | CommandTimeout>()
         expect(cookie).type.toBe<string>()
         return cache
       },
@@ -163,7 +165,7 @@ describe("the run", () => {
     const named = Command.make("k", run, {
       group: Session,
       fallback: (failure) => {
-        expect(failure).type.toBe<HttpError | CacheError | PoolError>()
+        expect(failure).type.toBe<HttpError | CacheError | GroupError>()
         return Effect.fail("no" as const)
       }
     })
@@ -177,7 +179,7 @@ describe("the run", () => {
         group: Session,
         timeout: 10,
         fallback: (failure, cookie) => {
-          expect(failure).type.toBe<HttpError | PoolError | CommandTimeout>()
+          expect(failure).type.toBe<HttpError | GroupError | CommandTimeout>()
           expect(cookie).type.toBe<string>()
           return Effect.succeed(null)
         }
@@ -188,7 +190,7 @@ describe("the run", () => {
 
   it("without arguments, without failures", () => {
     const command = Command.make("k", () => Effect.succeed(1), { group: Session })
-    expect(command()).type.toBe<Effect.Effect<number, PoolError, Session>>()
+    expect(command()).type.toBe<Effect.Effect<number, GroupError, Session>>()
     expect(command).type.not.toBeCallableWith(1)
   })
 
@@ -211,14 +213,14 @@ describe("the run", () => {
     const command = Command.make("k", (cookie: string) => cookie === "" ? cache : fetchSession(cookie), {
       group: Session,
       fallback: (failure) => {
-        expect(failure).type.toBe<HttpError | CacheError | PoolError>()
+        expect(failure).type.toBe<HttpError | CacheError | GroupError>()
         return failure._tag === "PoolFull" ? Effect.succeed(true) : Effect.fail(failure._tag)
       }
     })
     expect(command("a")).type.toBe<
       Effect.Effect<
         string | number | boolean,
-        "HttpError" | "CacheError" | "QueueTimeout" | "PoolReentered",
+        "HttpError" | "CacheError" | "QueueTimeout" | "PoolReentered" | "CircuitOpen" | "RateLimited",
         HttpClient | Scope.Scope | Session
       >
     >()
@@ -226,7 +228,7 @@ describe("the run", () => {
 
   it("a generic function keeps its shape through an annotation only", () => {
     const command = Command.make("k", <T>(t: T) => Effect.succeed(t), { group: Session })
-    expect(command(1)).type.toBe<Effect.Effect<unknown, PoolError, Session>>()
+    expect(command(1)).type.toBe<Effect.Effect<unknown, GroupError, Session>>()
   })
 
   it("has to return an effect", () => {
@@ -249,19 +251,23 @@ describe("the group", () => {
 
   it("as a value needs nothing", () => {
     const command = Command.make("k", () => Effect.succeed(1), { group: value })
-    expect(command()).type.toBe<Effect.Effect<number, PoolError>>()
+    expect(command()).type.toBe<Effect.Effect<number, GroupError>>()
     const rescued = Command.make("k", (cookie: string) => fetchSession(cookie), {
       group: value,
       fallback: (failure) => Effect.fail(failure._tag)
     })
     expect(rescued("")).type.toBe<
-      Effect.Effect<string, "HttpError" | "PoolFull" | "QueueTimeout" | "PoolReentered", HttpClient>
+      Effect.Effect<
+        string,
+        "HttpError" | "PoolFull" | "QueueTimeout" | "PoolReentered" | "CircuitOpen" | "RateLimited",
+        HttpClient
+      >
     >()
   })
 
   it("as either needs what the class needs", () => {
     const command = Command.make("k", () => Effect.succeed(1), { group: value as typeof Session | Group.Group })
-    expect(command()).type.toBe<Effect.Effect<number, PoolError, Session>>()
+    expect(command()).type.toBe<Effect.Effect<number, GroupError, Session>>()
   })
 
   it("is not any service, and not a pool", () => {
@@ -291,14 +297,14 @@ describe("a command", () => {
 
   it("is covariant in what it gives and contravariant in what it takes", () => {
     expect(command).type.toBeAssignableTo<Command.Command<[string], unknown, unknown, unknown>>()
-    expect(command).type.toBeAssignableTo<Command.Command<["a"], string, HttpError | PoolError, HttpClient | Session>>()
+    expect(command).type.toBeAssignableTo<Command.Command<["a"], string, HttpError | GroupError, HttpClient | Session>>()
     expect(command).type.not.toBeAssignableTo<Command.Command<[number], unknown, unknown, unknown>>()
     expect(command).type.not.toBeAssignableTo<Command.Command<[string], string, never, HttpClient | Session>>()
   })
 
   it("is a function", () => {
     expect(command).type.toBeAssignableTo<
-      (cookie: string) => Effect.Effect<string, HttpError | PoolError, HttpClient | Session>
+      (cookie: string) => Effect.Effect<string, HttpError | GroupError, HttpClient | Session>
     >()
   })
 
@@ -310,7 +316,7 @@ describe("a command", () => {
 
   it("queued is a fiber", () => {
     expect(Command.queue(command("a"))).type.toBe<
-      Effect.Effect<Fiber.Fiber<string, HttpError | PoolError>, never, HttpClient | Session>
+      Effect.Effect<Fiber.Fiber<string, HttpError | GroupError>, never, HttpClient | Session>
     >()
   })
 })
@@ -320,22 +326,22 @@ describe("within", () => {
     const piped = fetchSession("c").pipe(
       Command.within(Session, { key: "k", timeout: "1 second" }),
       Command.orElse((failure) => {
-        expect(failure).type.toBe<HttpError | PoolError | CommandTimeout>()
+        expect(failure).type.toBe<HttpError | GroupError | CommandTimeout>()
         return Effect.succeed(null)
       })
     )
     expect(piped).type.toBe<Effect.Effect<string | null, never, HttpClient | Session>>()
     expect(fetchSession("c").pipe(Command.within(value, { key: "k" }))).type.toBe<
-      Effect.Effect<string, HttpError | PoolError, HttpClient>
+      Effect.Effect<string, HttpError | GroupError, HttpClient>
     >()
   })
 
   it("data first", () => {
     expect(Command.within(fetchSession("c"), Session, { key: "k", attemptTimeout: 10 })).type.toBe<
-      Effect.Effect<string, HttpError | PoolError | CommandTimeout, HttpClient | Session>
+      Effect.Effect<string, HttpError | GroupError | CommandTimeout, HttpClient | Session>
     >()
     expect(Command.within(fetchSession("c"), value, { key: "k" })).type.toBe<
-      Effect.Effect<string, HttpError | PoolError, HttpClient>
+      Effect.Effect<string, HttpError | GroupError, HttpClient>
     >()
   })
 })
@@ -372,7 +378,7 @@ describe("callback", () => {
     const download = Command.callback("k", (call: Command.Completion<string, HttpError>, name: string) => {
       call.answer(name)
     }, { group: Session })
-    expect(download).type.toBe<Command.Command<[name: string], string, HttpError | PoolError, Session>>()
+    expect(download).type.toBe<Command.Command<[name: string], string, HttpError | GroupError, Session>>()
   })
 
   it("has CommandTimeout where there is any bound", () => {
@@ -384,12 +390,12 @@ describe("callback", () => {
     ] as const
     expect(failures).type.toBe<
       readonly [
-        Effect.Effect<string, PoolError | CommandTimeout>,
-        Effect.Effect<string, PoolError | CommandTimeout>,
-        Effect.Effect<string, PoolError | CommandTimeout>
+        Effect.Effect<string, GroupError | CommandTimeout>,
+        Effect.Effect<string, GroupError | CommandTimeout>,
+        Effect.Effect<string, GroupError | CommandTimeout>
       ]
     >()
-    expect(Command.callback("k", register, { group: value })()).type.toBe<Effect.Effect<string, PoolError>>()
+    expect(Command.callback("k", register, { group: value })()).type.toBe<Effect.Effect<string, GroupError>>()
   })
 
   it("with a fallback its failures are the fallback's", () => {
@@ -397,7 +403,7 @@ describe("callback", () => {
       group: Session,
       total: 10,
       fallback: (failure, name) => {
-        expect(failure).type.toBe<HttpError | PoolError | CommandTimeout>()
+        expect(failure).type.toBe<HttpError | GroupError | CommandTimeout>()
         expect(name).type.toBe<string>()
         return cache
       }
@@ -428,7 +434,7 @@ describe("the errors", () => {
     expect<CommandError.PoolFull>().type.not.toBeAssignableTo<Effect.Effect<never, unknown>>()
   })
 
-  it("of a pool by hand are those of a command without a timeout", () => {
-    expect(Effect.void.pipe(Pool.withPermit(value))).type.toBe<Effect.Effect<void, PoolError>>()
+  it("of a pool by hand are the pool's alone", () => {
+    expect(Effect.void.pipe(Pool.withPermit(value))).type.toBe<Effect.Effect<void, CommandError.PoolError>>()
   })
 })

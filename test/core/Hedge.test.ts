@@ -589,7 +589,8 @@ describe("with the other policies", () => {
           const work = new Work()
           let caller: Fiber.Fiber<unknown, unknown> | undefined
           const run = Effect.andThen(
-            Effect.yieldNow,
+            // Before the first one, its caller isn't known yet.
+            Effect.suspend(() => caller === undefined ? Effect.yieldNow : Effect.void),
             work.around(Effect.suspend(() => {
               if (work.started === which) caller!.interruptUnsafe()
               return Effect.never

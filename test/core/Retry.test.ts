@@ -701,6 +701,26 @@ describe("where it stands", () => {
       yield* idle(group)
     }))
 
+  it.effect("14. what ended one attempt says nothing of the next", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ circuit: { consecutive: 2, openFor: "1 hour" } })
+      let attempts = 0
+      const command = Command.make(
+        "k",
+        () => Effect.suspend(() => ++attempts === 1 ? Effect.never : Effect.fail(404)),
+        {
+          group,
+          attemptTimeout: 10,
+          retry: { times: 1, base: 1 },
+          circuit: { isFailure: (failure) => failure !== 404 }
+        }
+      )
+      const fiber = yield* Command.queue(Effect.flip(command()))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Fiber.join(fiber), 404)
+      assert.strictEqual(yield* Circuit.state(group, "k"), "closed")
+    }))
+
   it.effect("29. the fallback is handed the last failure, once", () =>
     Effect.gen(function*() {
       const group = yield* make()

@@ -18,6 +18,9 @@ const freePort = () =>
     })
   })
 
+// The server dies with this process, however that ends: the pipe that it holds is closed then.
+const dieTogether = "exec 3<&0; (cat <&3; kill -9 $$) >/dev/null 2>&1 & exec redis-server \"$@\" 3<&- </dev/null"
+
 /** A `redis-server` on loopback that keeps nothing on disk. It can be stopped, paused and started again, on the same port. */
 export class RedisServer {
   private readonly port: number
@@ -39,7 +42,9 @@ export class RedisServer {
 
   async start(): Promise<void> {
     const options = ["--port", `${this.port}`, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    const child = this.child = spawn("redis-server", options, { stdio: ["ignore", "pipe", "ignore"] })
+    const child = this.child = spawn("sh", ["-c", dieTogether, "sh", ...options], {
+      stdio: ["pipe", "pipe", "ignore"]
+    })
     await new Promise<void>((resolve, reject) => {
       let said = ""
       child.once("error", reject)
@@ -57,7 +62,7 @@ export class RedisServer {
     this.child = undefined
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return
     const gone = once(child, "exit")
-    child.kill("SIGKILL")
+    child.stdin?.end()
     await gone
   }
 

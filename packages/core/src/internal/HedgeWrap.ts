@@ -237,7 +237,7 @@ class Race extends Timed {
   private close(): void {
     this.over = true
     this.hedging.budget.timers.remove(this)
-    if (this.live.size > 0) { for (const interrupt of this.live.values()) interrupt() }
+    for (const interrupt of this.live.values()) interrupt()
   }
 
   // Its finalizers have run. Nobody waits for those of a loser; the defects in them are logged.

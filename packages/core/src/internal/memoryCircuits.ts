@@ -160,7 +160,7 @@ class Circuit implements Waiter<Circuit> {
     const window = this.window ??= this.newWindow()
     window.record(failed, slow, window instanceof LastMillis ? this.all.now() : 0)
     const { calls, failures, slow: slowOnes } = window
-    // By division: 3 of 30 is a share of 0.1, and 0.1 of 30 is more than 3.
+    // By division: 7 of 100 is a share of 0.07, and 0.07 of 100 is, to the machine, more than 7.
     if (calls >= minimumCalls && (failures / calls >= failureRate || slowOnes / calls >= slowCallRate)) this.trip()
   }
 
