@@ -297,7 +297,9 @@ describe("a command", () => {
 
   it("is covariant in what it gives and contravariant in what it takes", () => {
     expect(command).type.toBeAssignableTo<Command.Command<[string], unknown, unknown, unknown>>()
-    expect(command).type.toBeAssignableTo<Command.Command<["a"], string, HttpError | GroupError, HttpClient | Session>>()
+    expect(command).type.toBeAssignableTo<
+      Command.Command<["a"], string, HttpError | GroupError, HttpClient | Session>
+    >()
     expect(command).type.not.toBeAssignableTo<Command.Command<[number], unknown, unknown, unknown>>()
     expect(command).type.not.toBeAssignableTo<Command.Command<[string], string, never, HttpClient | Session>>()
   })

@@ -133,7 +133,7 @@ describe("the options need no annotations", () => {
 
   it("the failure is exactly what can happen", () => {
     expect<Proxy.Failure["_tag"]>().type.toBe<
-      "UpstreamError" | "PoolFull" | "QueueTimeout" | "PoolReentered" | "CommandTimeout"
+      "UpstreamError" | "PoolFull" | "QueueTimeout" | "PoolReentered" | "CircuitOpen" | "RateLimited" | "CommandTimeout"
     >()
   })
 })
