@@ -152,7 +152,8 @@ export const Service = <Self>() => <const Name extends string>(name: Name): Clas
  * **Gotchas**
  *
  * Deadlines keep to the Clock that was current here, not to the caller's. Names should differ: of two groups of one name the one
- * that was made last has the metrics.
+ * that was made last has the metrics. A scope that is never closed keeps the process alive until its last deadline
+ * would have passed.
  *
  * @category constructors
  * @since 0.1.0
