@@ -1,4 +1,4 @@
-import { Effect, Fiber } from "effect"
+import { Effect, Fiber, Schedule } from "effect"
 import * as Net from "node:net"
 import { eventually } from "./eventually.ts"
 import { type HttpMessage } from "./HttpMessage.ts"
@@ -40,19 +40,23 @@ export class RawUpstream {
   }
 
   /** Listens: on the port it had before, if it had one. */
-  readonly start: Effect.Effect<void> = Effect.callback<void>((resume) => {
+  readonly start: Effect.Effect<void> = Effect.callback<void, NodeJS.ErrnoException>((resume) => {
     const server = this.server = Net.createServer({ allowHalfOpen: true }, (socket) => {
       const wire = new Wire(socket)
       this.wires.push(wire)
       this.mostOpen = Math.max(this.mostOpen, this.open)
       this.fibers.push(Effect.runFork(this.script(wire, this)))
     })
-    server.once("error", (error) => resume(Effect.die(error)))
+    server.once("error", (error) => resume(Effect.fail(error)))
     server.listen(this.port, "127.0.0.1", () => {
       this.port = (server.address() as Net.AddressInfo).port
       resume(Effect.void)
     })
-  })
+  }).pipe(
+    // While it was gone, someone's outgoing connection may have been given its port, for as long as that lasts.
+    Effect.retry({ while: ({ code }) => code === "EADDRINUSE", schedule: Schedule.spaced("20 millis"), times: 500 }),
+    Effect.orDie
+  )
 
   /** Is gone, and every connection with it, by a reset. */
   readonly kill: Effect.Effect<void> = Effect.suspend(() => {
