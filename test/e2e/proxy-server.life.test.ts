@@ -22,6 +22,16 @@ const load = (url: string) =>
     return { statuses, stop: Effect.andThen(Deferred.succeed(stop, undefined), Fiber.join(fiber)) }
   })
 
+/** The upstream once more. While it was gone, someone's outgoing connection may have been given its port, for as long as that lasts. */
+const startAgain = Effect.fnUntraced(function*(port: string) {
+  for (let attempt = 1; attempt <= 10; attempt++) {
+    const upstream = yield* start("upstream.ts", { UPSTREAM_PORT: port })
+    const [said] = yield* printed(upstream, /(http:|EADDRINUSE)/)
+    if (said === "http:") return
+  }
+  return yield* Effect.die(new Error(`the port ${port} stayed in use`))
+})
+
 // One after the other: each has processes of its own, and a machine has few cores.
 describe("proxy-server", { concurrent: false }, () => {
   it.live(
@@ -37,8 +47,7 @@ describe("proxy-server", { concurrent: false }, () => {
         const killed = statuses.length
         yield* eventually("a 502", () => since(killed, 502) >= 20)
 
-        const upstream = yield* start("upstream.ts", { UPSTREAM_PORT: gateway.upstream.port })
-        yield* printed(upstream, /http:/)
+        yield* startAgain(gateway.upstream.port)
         const back = statuses.length
         yield* eventually("answers again", () => since(back, 200) >= 20)
         yield* stop
