@@ -560,6 +560,11 @@ describe("options that make no sense end the building of the layer, and are name
     [{ rewriteResponse: {} }, "rewriteResponse: "],
     [{ fallback: HttpServerResponse.empty() }, "fallback: "]
   ]
+  it("a method for a handler, which is on no route", () => {
+    const options = { group: Context.Service<never, Group.Group>("g"), upstream: "http://a.test", method: "GET" }
+    assert.throws(() => Proxy.handler(options), /^proxy: method: /)
+  })
+
   for (const [options, problem] of bad) {
     it.effect(
       Object.entries(options).map(([name, value]) => `${name}: ${typeof value === "object" ? "an object" : value}`)

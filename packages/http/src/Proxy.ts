@@ -79,7 +79,10 @@ export interface Options<
   readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
   /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
   readonly timeout?: Duration.Input | undefined
-  /** How long the upstream may say nothing in the middle of a body, before that is broken off. 5 minutes by default. */
+  /**
+   * How long the upstream may say nothing in the middle of a body, before that is broken off. 5 minutes by default. `Undici` also
+   * waits no longer than this for a response head, so a route whose heads take longer needs a larger one.
+   */
   readonly idle?: Duration.Input | undefined
   /** Bounds the exchange to the end of the response body. By default nothing does, so that streams can stay open. */
   readonly total?: Duration.Input | undefined
@@ -103,9 +106,9 @@ const schema = Schema.Struct({
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),
   priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
-  preserveHost: Schema.optional(Schema.Boolean),
-  method: Schema.optional(Schema.String)
+  preserveHost: Schema.optional(Schema.Boolean)
 })
+const routeSchema = Schema.Struct({ ...schema.fields, method: Schema.optional(Schema.String) })
 
 /**
  * What a fallback may fail with.
@@ -143,11 +146,12 @@ type Answers = HttpServerResponse | Effect.Effect<HttpServerResponse, unknown, u
 // What the checks leave of the options; an option that makes no sense is refused by its name.
 const settings = (
   path: string,
+  accepted: typeof schema | typeof routeSchema,
   options: Options<unknown, unknown, unknown, Answers>,
   isOwn: Settings["isOwn"]
 ): Effect.Effect<Settings, InvalidOptions.InvalidOptions> =>
   Effect.gen(function*() {
-    yield* InvalidOptions.check(path, schema, options)
+    yield* InvalidOptions.check<unknown>(path, accepted, options)
     const { idle = "5 minutes", key = path, upstream } = options
     return {
       key,
@@ -208,7 +212,7 @@ export const handler = <
 >(
   options: Options<Self, RewriteR, RewriteResponseR, Fallback>
 ): Effect.Effect<HttpServerResponse, FallbackError<Fallback>, Services<Self, RewriteR, RewriteResponseR, Fallback>> =>
-  serve(Effect.runSync(settings("proxy", options, () => true)))
+  serve(Effect.runSync(settings("proxy", schema, options, () => true)))
 
 /**
  * A route of Effect's `HttpRouter` whose requests go to an upstream.
@@ -285,7 +289,9 @@ export const route = <
       const { method = "*" } = options
       const table = RouteTable.of(router)
       const self = {}
-      const checked = yield* Effect.orDie(settings(path, options, (...read) => table.agrees(...read, self)))
+      const checked = yield* Effect.orDie(
+        settings(path, routeSchema, options, (...read) => table.agrees(...read, self))
+      )
       const transport = yield* Transport
       const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
       table.add(method, path, self)

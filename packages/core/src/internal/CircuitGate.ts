@@ -6,8 +6,9 @@ import type * as Circuit from "../Circuit.ts"
 import { type Circuits, CircuitStore, type Outcome, type Refusal, type Settings, type Ticket } from "../CircuitStore.ts"
 import { CircuitOpen } from "../CommandError.ts"
 import { duration, fraction, whole } from "../InvalidOptions.ts"
-import type { Admission, Call, Ending, Gate, Place } from "./Call.ts"
+import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
+import { waitFor } from "./waitFor.ts"
 import { slices } from "./Window.ts"
 
 /** What the calls of a group share: its circuits, and what of their settings the gates need. */
@@ -149,18 +150,13 @@ class CircuitGate implements Gate {
 
   // The store is elsewhere: the call waits for its answer.
   private ask(call: Call, key: string, said: Effect.Effect<Ticket | Refusal>): undefined {
-    const fiber = Effect.runForkWith(call.context)(said)
-    const place: Place = { quit: () => fiber.interruptUnsafe() }
-    call.hold(place)
-    fiber.addObserver((exit) => {
-      if (!call.waitsAt(place)) {
-        // The caller is gone, and its ticket comes too late for it.
-        if (exit._tag === "Success" && exit.value._tag === "Ticket") exit.value.settle("ignored", false)
-        return
-      }
+    return waitFor(call, Effect.runForkWith(call.context)(said), (exit) => {
       if (exit._tag === "Failure") return call.end(exit)
       const admission = this.hear(call, key, exit.value)
       if (admission !== undefined) call.admit(admission)
+    }, (exit) => {
+      // The caller is gone, and its ticket comes too late for it.
+      if (exit._tag === "Success" && exit.value._tag === "Ticket") exit.value.settle("ignored", false)
     })
   }
 }

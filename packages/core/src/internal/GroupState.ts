@@ -1,4 +1,4 @@
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as CommandMetrics from "../CommandMetrics.ts"
 import type * as Group from "../Group.ts"
@@ -94,4 +94,10 @@ export class GroupState implements Group.Group {
       })
     )
   }
+}
+
+/** A group, given as a value, or as a class, whose service is in the context. */
+export const groupOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): GroupState => {
+  const group = Context.isKey(ref) ? Context.getUnsafe(context, ref) : ref
+  return group as GroupState // the one class that implements it
 }

@@ -1,5 +1,5 @@
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +11,7 @@ import { checkUnsafe, duration, whole } from "../InvalidOptions.ts"
 import { Budget, budgetOptions, settingsOf } from "./Budget.ts"
 import { Call, type Ending, type Plan, type Work } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
-import type { GroupState } from "./GroupState.ts"
+import { groupOf, type GroupState } from "./GroupState.ts"
 import { heldBy } from "./Held.ts"
 import { Latencies } from "./Latencies.ts"
 import type { Policy, Spec } from "./Policy.ts"
@@ -326,10 +326,8 @@ const hedgingOf = (spec: Spec, group: GroupState): Hedging => {
   return new Hedging(group.shared(hedge)!, spec.key, spec.hedge as Hedge.Options, () => record.hedges++)
 }
 
-export const hedgesOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): Hedges => {
-  const group = Context.isKey(ref) ? Context.getUnsafe(context, ref) : ref
-  return (group as GroupState).shared(hedge)!
-}
+export const hedgesOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): Hedges =>
+  groupOf(ref, context).shared(hedge)!
 
 const ownOptions = Schema.Struct({ ...hedgeFields, key: Schema.optional(Schema.String) })
 

@@ -4,9 +4,10 @@ import * as Schema from "effect/Schema"
 import { RateLimited } from "../CommandError.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as RateLimit from "../RateLimit.ts"
-import type { Admission, Call, Gate, Place } from "./Call.ts"
+import type { Admission, Call, Gate } from "./Call.ts"
 import { type Answer, type Limiter, longest, makeLimiter, type Settings } from "./Limiter.ts"
 import type { Policy } from "./Policy.ts"
+import { waitFor } from "./waitFor.ts"
 
 export const RateLimitTypeId = "~@blackgate/core/RateLimit"
 
@@ -115,11 +116,7 @@ export class RateLimitGate implements Gate, Admission {
 
   // The limiter is elsewhere: the call waits for its answer. One that leaves meanwhile may have spent its tokens.
   private ask(call: Call, key: string | undefined, said: Effect.Effect<Answer>): undefined {
-    const fiber = Effect.runForkWith(call.context)(said)
-    const place: Place = { quit: () => fiber.interruptUnsafe() }
-    call.hold(place)
-    fiber.addObserver((exit) => {
-      if (!call.waitsAt(place)) return
+    return waitFor(call, Effect.runForkWith(call.context)(said), (exit) => {
       if (exit._tag === "Failure") return call.end(exit)
       const admission = this.hear(call, key, exit.value)
       if (admission !== undefined) call.admit(admission)

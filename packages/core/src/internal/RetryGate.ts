@@ -3,7 +3,6 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Pull from "effect/Pull"
@@ -16,11 +15,12 @@ import type * as RetryBudget from "../RetryBudget.ts"
 import { Budget, budgetOptions, BudgetTypeId, settingsOf as budgetSettingsOf } from "./Budget.ts"
 import type { Admission, Call, Ending, Gate, Place, Plan } from "./Call.ts"
 import { enclosingOf } from "./Enclosing.ts"
-import { type GroupState, GroupTypeId } from "./GroupState.ts"
+import { groupOf, GroupTypeId } from "./GroupState.ts"
 import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
 import { Timed, type Timers } from "./Timers.ts"
+import { waitFor } from "./waitFor.ts"
 
 /** Delays come from a schedule, or from `base` and `max`. */
 const oneOfBoth = Schema.makeFilter(({ base, max, schedule }: { base?: unknown; max?: unknown; schedule?: unknown }) =>
@@ -156,16 +156,8 @@ class Attempts extends Timed implements Admission, Place {
     const fiber = Effect.runForkWith(call.context)(next)
     const said = fiber.pollUnsafe()
     if (said !== undefined) return this.hear(said, asked)
-    return this.wait(fiber, asked)
-  }
-
-  // The schedule is an effect that takes its time.
-  private wait(fiber: Fiber.Fiber<[unknown, Duration.Duration], unknown>, asked: number): undefined {
-    const { call } = this
-    const place: Place = { quit: () => fiber.interruptUnsafe() }
-    call.hold(place)
-    fiber.addObserver((said) => {
-      if (!call.waitsAt(place)) return
+    // The schedule is an effect that takes its time.
+    return waitFor(call, fiber, (said) => {
       const ending = this.hear(said, asked)
       if (ending !== undefined) this.end(ending)
     })
@@ -242,9 +234,8 @@ export const isRef = (u: unknown): u is Ref =>
   Context.isKey(u) || Predicate.hasProperty(u, BudgetTypeId) || Predicate.hasProperty(u, GroupTypeId)
 
 export const budgetOf = (ref: RetryBudget.Ref<unknown>, context: Context.Context<never>): Budget => {
-  if (BudgetTypeId in ref) return ref as Budget // `RetryBudget` is what users see of the one class that implements it
-  const group = Context.isKey(ref) ? Context.getUnsafe(context, ref) : ref
-  return (group as GroupState).shared(retry)!
+  if (Predicate.hasProperty(ref, BudgetTypeId)) return ref as Budget // `RetryBudget` is what users see of the one class that implements it
+  return groupOf(ref, context).shared(retry)!
 }
 
 /** Around an effect that stands alone. */

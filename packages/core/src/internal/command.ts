@@ -2,7 +2,7 @@
  * Commands, untyped: `Command.ts` says what the types are. Types of effects that are inferred whole can't be followed through the
  * body of a generic function, so here they are `any`.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
@@ -11,8 +11,7 @@ import type { Work } from "./Call.ts"
 import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
-import type { GroupState } from "./GroupState.ts"
-import { GroupTypeId } from "./GroupState.ts"
+import { groupOf, type GroupState } from "./GroupState.ts"
 import { compile, type Compiled, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
 
@@ -26,20 +25,12 @@ const ofMake = optionsOf("command", ["total"], { detach, group: Schema.Unknown }
 const ofWithin = optionsOf("command", ["total", "fallback", "coalesce", "stale"], { detach, key: Schema.String })
 const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach, group: Schema.Unknown })
 
-// A group as a value, or as a class, whose service is in the context.
-const resolve = (ref: Ref, context: Context.Context<never>): GroupState => {
-  const group: Group.Group = GroupTypeId in ref
-    ? ref as Group.Group
-    : Context.getUnsafe(context, ref as Context.Key<any, any>)
-  return group as GroupState // the one class that implements it
-}
-
 /** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
 const compiler = (spec: Spec, ref: Ref) => {
   let last: GroupState | undefined
   let compiled: Compiled | undefined
   return (context: Context.Context<never>): Compiled => {
-    const group = resolve(ref, context)
+    const group = groupOf(ref, context)
     if (compiled === undefined || group !== last) {
       compiled = compile(spec, group)
       last = group
@@ -95,7 +86,7 @@ export const within = (self: AnyEffect, group: Ref, options: any): any => {
 export const policiesOf = (command: any): any =>
   Effect.contextWith((context: Context.Context<never>) => {
     const { group, spec } = command[TypeId]
-    return Effect.succeed(list(spec, resolve(group, context)))
+    return Effect.succeed(list(spec, groupOf(group, context)))
   })
 
 export const orElse = (self: AnyEffect, fallback: (failure: any) => AnyEffect): any => rescue(self, fallback)
