@@ -95,7 +95,7 @@ export const ifError: {
     return (...args) =>
       Clock.clockWith((clock) => {
         const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-        const effect = lastGood.around(Effect.suspend(() => run(...args)), args, now, () => {})
+        const effect = lastGood.around(Effect.suspend(() => run(...args)), args, now)
         return effect as Effect.Effect<A, E, R>
       })
   }

@@ -11,6 +11,7 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
+import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { enclosingOf } from "./Enclosing.ts"
@@ -54,6 +55,17 @@ export interface Work {
   stop(call: Call): void
 }
 
+/** Makes the work of one call. */
+export type MakeWork = () => Work
+
+/**
+ * What the caller hears of an ending: the same, or another answer. It is handed what the call has of its caller, and is asked when
+ * the call has ended or been answered, unless the caller was interrupted.
+ */
+export type Settle = (exit: Ending, call: Asked) => Effect.Effect<unknown, unknown>
+
+export type Asked = Pick<Call, "args" | "span">
+
 /** What all calls of a command have in common. */
 export interface Plan {
   readonly key: string
@@ -66,6 +78,9 @@ export interface Plan {
   readonly enclosed?: boolean
   /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
   readonly clock: { now(): number } | undefined
+  /** Makes work of calls of a plan inside, which do the command's own. */
+  readonly work?: ((makeWork: MakeWork) => Work) | undefined
+  readonly settle?: Settle | undefined
 }
 
 /** The pools whose permits a fiber is inside of: the innermost first. */
@@ -85,7 +100,8 @@ export class Call {
   readonly args: ReadonlyArray<unknown>
   readonly context: Context.Context<never>
   readonly span: Fiber.Fiber.Cache["span"]
-  private resume: (exit: Ending) => void
+  private resume: (said: Effect.Effect<unknown, unknown>) => void
+  private cancelled = false
 
   /** When it began, in milliseconds of the group's clock. */
   startedAt = 0
@@ -125,19 +141,30 @@ export class Call {
 
   constructor(
     plan: Plan,
-    work: Work,
+    makeWork: MakeWork,
     args: ReadonlyArray<unknown>,
     context: Context.Context<never>,
     span: Fiber.Fiber.Cache["span"],
-    resume: (exit: Ending) => void
+    resume: (said: Effect.Effect<unknown, unknown>) => void
   ) {
     this.plan = plan
-    this.work = work
+    this.work = plan.work === undefined ? makeWork() : plan.work(makeWork)
     this.args = args
     this.context = context
     this.span = span
     this.resume = resume
     this.admissions = new Array(plan.gates.length)
+  }
+
+  /** One of a plan that has no last word on what is heard of an ending. */
+  static inside(
+    call: Call,
+    plan: Plan,
+    makeWork: MakeWork,
+    context: Context.Context<never>,
+    ended: (exit: Ending) => void
+  ): Call {
+    return new Call(plan, makeWork, call.args, context, call.span, ended as Call["resume"])
   }
 
   /** Goes as far as it can now: through the gates that are left, then into the work. */
@@ -206,7 +233,8 @@ export class Call {
   /** Its caller was interrupted, and waits for `resume` instead. Also called when the work interrupted itself, which is no news. */
   cancel(resume: (exit: Ending) => void): void {
     if (this.answered) return resume(interrupted)
-    this.resume = resume
+    this.cancelled = true
+    this.resume = resume as Call["resume"] // nothing but an ending comes to a caller that has cancelled
     // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
     if (this.verdict === undefined) this.rejection = enclosingOf(this.context)?.rejection
     this.conclude(-1, interrupted)
@@ -217,7 +245,7 @@ export class Call {
     if (this.answered || this.ended) return
     this.answered = true
     for (let i = 0; i < this.depth; i++) this.admissions[i]!.answered?.(this)
-    this.resume(exit)
+    this.tell(exit)
   }
 
   /** The work is over. */
@@ -248,8 +276,20 @@ export class Call {
     this.ended = true
     if (!this.answered) {
       this.answered = true
-      this.resume(exit)
+      this.tell(exit)
     }
+  }
+
+  private tell(exit: Ending): void {
+    const { settle } = this.plan
+    if (settle === undefined || this.cancelled) return this.resume(exit)
+    let said: Effect.Effect<unknown, unknown>
+    try {
+      said = settle(exit, this)
+    } catch (defect) {
+      said = Exit.die(defect) // a fallback that throws instead of failing, say
+    }
+    this.resume(said)
   }
 
   private askAgain(admission: Admission, exit: Ending): Ending | undefined {

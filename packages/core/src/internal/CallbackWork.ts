@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { Call, Ending, Work } from "./Call.ts"
 
-export type Register = (completion: Attempt) => (() => void) | void
+type Register = (completion: Attempt, ...args: ReadonlyArray<never>) => (() => void) | void
 
 /** Work that is a callback: no fiber is forked, and its answer may come before its end. */
 export class CallbackWork implements Work {
@@ -16,7 +16,7 @@ export class CallbackWork implements Work {
   start(call: Call): void {
     const attempt = this.attempt = new Attempt(call)
     try {
-      const abort = this.register(attempt)
+      const abort = this.register(attempt, ...call.args as ReadonlyArray<never>)
       if (abort !== undefined) attempt.abortWith(abort)
     } catch (defect) {
       attempt.end(Exit.die(defect))

@@ -1,19 +1,22 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type { Call, Work } from "./Call.ts"
 import { contextOf } from "./Held.ts"
 
+type Run = (...args: ReadonlyArray<never>) => Effect.Effect<unknown, unknown, unknown>
+
 /** Work that is an effect: it runs on a fiber of its own, so that ending it early means interrupting that fiber. */
 export class EffectWork implements Work {
-  private readonly effect: Effect.Effect<unknown, unknown>
+  private readonly run: Run
   private child: Fiber.Fiber<unknown, unknown> | undefined = undefined
 
-  constructor(effect: Effect.Effect<unknown, unknown, unknown>) {
-    this.effect = effect as Effect.Effect<unknown, unknown> // what it needs is in the caller's context
+  constructor(run: Run) {
+    this.run = run
   }
 
   start(call: Call): void {
-    const child = Effect.runForkWith(contextOf(call))(this.effect)
+    const child = Effect.runForkWith(contextOf(call))(this.effect(call))
     const exit = child.pollUnsafe()
     if (exit !== undefined) return call.end(exit)
     this.child = child
@@ -25,5 +28,14 @@ export class EffectWork implements Work {
 
   stop(): void {
     this.child?.interruptUnsafe()
+  }
+
+  private effect(call: Call): Effect.Effect<unknown, unknown> {
+    try {
+      // What it needs is in the caller's context.
+      return this.run(...call.args as ReadonlyArray<never>) as Effect.Effect<unknown, unknown>
+    } catch (defect) {
+      return Exit.die(defect)
+    }
   }
 }

@@ -1,35 +1,49 @@
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import type { Asked, Ending } from "./Call.ts"
+import { asLeft, failedWith } from "./failed.ts"
 import type { Policy } from "./Policy.ts"
 
 /** On the cause of a fallback's failure: what it was a fallback for. */
 export class Primary extends Context.Service<Primary, Cause.Cause<unknown>>()("@blackgate/core/Command/Primary") {}
+
+type Answer = Effect.Effect<unknown, unknown, unknown>
 
 /**
  * Answers a typed failure with another effect. A defect stays one, and so does an interruption. When the fallback fails too, its
  * failure is the failure: the type says so. The first is not put beside it in the cause, where it could surface under the second's
  * type, but on it, as an annotation.
  */
-export const rescue = (
-  self: Effect.Effect<unknown, unknown, unknown>,
-  fallback: (failure: unknown) => Effect.Effect<unknown, unknown, unknown>
-): Effect.Effect<unknown, unknown, unknown> =>
-  Effect.catchCause(
-    self,
-    (first) =>
-      Effect.catch(Effect.failCause(first), (failure) =>
-        Effect.catchCause(
-          Effect.suspend(() => fallback(failure)),
-          (cause) =>
-            Effect.andThen(
-              Effect.annotateCurrentSpan("blackgate.fallback_of", nameOf(failure)),
-              Effect.failCause(behind(cause, first))
-            )
-        ))
-  )
+export const rescue = (self: Answer, fallback: (failure: unknown) => Answer): Answer =>
+  Effect.catchCause(self, (cause) =>
+    Effect.suspend(() => settle(Exit.failCause(cause), asked(Fiber.getCurrent()!), fallback)))
+
+const asked = (fiber: Fiber.Fiber<unknown, unknown>): Asked => ({ args: [], span: fiber.cache.span })
+
+const settle = (exit: Ending, call: Asked, fallback: (failure: unknown) => Answer): Answer => {
+  if (exit._tag === "Success") return exit
+  const failed = failedWith(exit)
+  if (failed === undefined) return asLeft(exit)
+  const answer = begin(fallback, failed.error)
+  if (Exit.isExit(answer) && answer._tag === "Success") return answer
+  return Effect.catchCause(answer, (cause) => {
+    if (call.span?._tag === "Span") call.span.attribute("blackgate.fallback_of", nameOf(failed.error))
+    return Effect.failCause(behind(cause, exit.cause))
+  })
+}
+
+const begin = (fallback: (failure: unknown) => Answer, failure: unknown): Answer => {
+  try {
+    return fallback(failure)
+  } catch (defect) {
+    return Exit.die(defect)
+  }
+}
 
 // A fallback that has fallbacks of its own comes with what those were for: `first` goes to the end of that chain.
 const behind = (cause: Cause.Cause<unknown>, first: Cause.Cause<unknown>): Cause.Cause<unknown> => {
@@ -51,10 +65,20 @@ export const fallback: Policy = {
   name: "fallback",
   command: { fallback: Schema.optional(Schema.Unknown) },
   settings: (spec) => spec.fallback === undefined ? undefined : {},
-  wrap: (spec, group) => {
+  settle: (spec, group) => {
     const answer = spec.fallback!
     const record = group.record(spec.key)
-    return (inside, args) =>
-      rescue(inside, (failure) => Effect.tap(answer(failure, ...args), () => Effect.sync(() => record.degraded++)))
+    const degraded = Effect.sync(() => record.degraded++)
+    return (exit, call) => {
+      if (exit._tag === "Success") return exit
+      const said = settle(exit, call, (failure) => answer(failure, ...call.args))
+      if (said === exit) return exit
+      // Most fallbacks are at hand: no more is done about those than to count them.
+      if (Exit.isExit(said) && said._tag === "Success") {
+        record.degraded++
+        return said
+      }
+      return Effect.tap(said, degraded) as Effect.Effect<unknown, unknown> // what it needs is in the caller's context
+    }
   }
 }

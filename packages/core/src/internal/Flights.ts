@@ -6,9 +6,22 @@ import * as Fiber from "effect/Fiber"
 import type { Ending } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
 import { heldByNone } from "./Held.ts"
+import { defectsOf } from "./pass.ts"
 import type { Rejection } from "./Rejection.ts"
 
-type Run = Effect.Effect<unknown, unknown, unknown>
+/** Starts a run in a context; `ended` hears of its end, which may be before this answers. */
+type Run = (context: Context.Context<never>, ended: (exit: Ending) => void) => Running
+
+interface Running {
+  /** Ends it early. `ended` hears of its end instead of whoever did before. */
+  cancel(ended: (exit: Ending) => void): void
+}
+
+/** What a caller has of a flight. */
+export interface Seat {
+  /** Gives it up. The last one to leave hears how the run ended, once it has; the others at once. */
+  leave(left: (exit: Ending) => void): void
+}
 
 /** The flight that a fiber is part of, if it is part of one. */
 class CurrentFlight extends Context.Service<CurrentFlight, Flight>()("@blackgate/core/Flight") {}
@@ -28,20 +41,37 @@ export class Flights {
     return this.boarding.size
   }
 
+  /** A seat in the flight of this key, which starts with its first caller; `undefined` for a run that has come back to itself. */
+  board(
+    key: string,
+    context: Context.Context<never>,
+    enclosing: Enclosing | undefined,
+    resume: (exit: Ending) => void,
+    run: Run
+  ): Seat | undefined {
+    const known = this.boarding.get(key)
+    if (known !== undefined) return known.contains(context) ? undefined : known.board(enclosing, resume)
+    const flight = new Flight(this, key, context)
+    this.boarding.set(key, flight)
+    const seat = flight.board(enclosing, resume)
+    flight.start(run)
+    return seat
+  }
+
   // All of it inside of the register function, as in `pass`: nothing comes between joining and the cleanup that leaves.
-  join(key: string, run: Run): Run {
+  join(key: string, run: Effect.Effect<unknown, unknown, unknown>): Effect.Effect<unknown, unknown, unknown> {
     return Effect.callback<unknown, unknown, unknown>((resume) => {
       const { context } = Fiber.getCurrent()!
-      let flight = this.boarding.get(key)
-      if (flight === undefined) {
-        this.boarding.set(key, flight = new Flight(this, key, context))
-        const caller = flight.board(context, resume)
-        flight.start(run)
-        return flight.cleanup(caller)
+      let over = false
+      const ended = (exit: Ending) => {
+        over = true
+        resume(exit)
       }
-      // A run that came back to itself would wait for itself.
-      if (flight.contains(context)) return resume(run)
-      return flight.cleanup(flight.board(context, resume))
+      const seat = this.board(key, context, enclosingOf(context), ended, forked(run))
+      // It would wait for itself.
+      if (seat === undefined) return resume(run)
+      if (over) return
+      return Effect.callback<void>((resume) => seat.leave((exit) => resume(defectsOf(exit))))
     })
   }
 
@@ -51,24 +81,27 @@ export class Flights {
   }
 }
 
-/** One who waits for the end of a run. */
-interface Caller {
-  readonly enclosing: Enclosing | undefined
-  readonly resume: (exit: Ending) => void
-  readonly since: number
+const forked = (run: Effect.Effect<unknown, unknown, unknown>): Run => (context, ended) => {
+  const fiber = Effect.runForkWith(context)(run as Effect.Effect<unknown, unknown>) // what it needs is in the context
+  fiber.addObserver(ended)
+  return {
+    cancel(ended) {
+      fiber.addObserver(ended)
+      fiber.interruptUnsafe()
+    }
+  }
 }
 
 /** One run, and those who wait for it. It stands between the calls of those and the gates that it passes itself. */
 class Flight implements Enclosing {
   rejection: Rejection | undefined = undefined
+  readonly callers = new Set<Caller>()
   private readonly flights: Flights
   private readonly key: string
   private readonly context: Context.Context<never>
   private outer: Flight | undefined
-  private readonly callers = new Set<Caller>()
-  private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  private running: Running | undefined = undefined
   private begun = false
-  private ended = false
 
   /** It has what its first caller has around itself, but for what is that one's alone: its bounds and the permits it is inside of. */
   constructor(flights: Flights, key: string, context: Context.Context<never>) {
@@ -93,27 +126,15 @@ class Flight implements Enclosing {
     return false
   }
 
-  board(context: Context.Context<never>, resume: (exit: Ending) => void): Caller {
-    const enclosing = enclosingOf(context)
-    const caller = { enclosing, resume, since: enclosing === undefined ? 0 : this.flights.now() }
+  board(enclosing: Enclosing | undefined, resume: (exit: Ending) => void): Seat {
+    const caller = new Caller(this, enclosing, resume, enclosing === undefined ? 0 : this.flights.now())
     this.callers.add(caller)
     if (this.begun) enclosing?.began?.()
     return caller
   }
 
   start(run: Run): void {
-    const fiber = this.fiber = Effect.runForkWith(this.context)(run as Effect.Effect<unknown, unknown>)
-    fiber.addObserver((exit) => {
-      this.ended = true
-      this.outer = undefined // or flights that start each other in the background would grow a chain
-      this.flights.close(this.key, this)
-      for (const { resume } of this.callers) resume(exit)
-      this.callers.clear()
-    })
-  }
-
-  cleanup(caller: Caller): Effect.Effect<void> | undefined {
-    return this.ended ? undefined : Effect.suspend(() => this.leave(caller))
+    this.running = run(this.context, (exit) => this.ended(exit))
   }
 
   began(): void {
@@ -126,20 +147,50 @@ class Flight implements Enclosing {
     for (const { enclosing, since } of this.callers) enclosing?.waited?.(Math.min(millis, now - since))
   }
 
-  private leave(caller: Caller): Effect.Effect<void> {
-    if (!this.callers.delete(caller)) return Effect.void
+  leave(caller: Caller, left: (exit: Ending) => void): void {
+    if (!this.callers.delete(caller)) return left(interrupted)
     const why = caller.enclosing?.rejection
     // A run that has outlasted a deadline may hang: if it took in newcomers, it could hang for as long as there are any.
     if (this.callers.size === 0 || why !== undefined) this.flights.close(this.key, this)
-    if (this.callers.size > 0) return Effect.void
+    if (this.callers.size > 0) return left(interrupted)
     this.rejection = why
-    this.fiber!.interruptUnsafe()
-    return Effect.flatMap(Fiber.await(this.fiber!), defectsOf)
+    // The last to leave waits for the finalizers, and hears of their defects.
+    this.running!.cancel((exit) => {
+      this.ended(exit)
+      left(exit)
+    })
+  }
+
+  private ended(exit: Ending): void {
+    this.outer = undefined // or flights that start each other in the background would grow a chain
+    this.flights.close(this.key, this)
+    for (const { resume } of this.callers) resume(exit)
+    this.callers.clear()
   }
 }
 
-// The last to leave waits for the finalizers, and hears of their defects.
-const defectsOf = (exit: Ending): Effect.Effect<void> => {
-  const defects = Exit.isSuccess(exit) ? [] : exit.cause.reasons.filter(Cause.isDieReason)
-  return defects.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons(defects))
+/** One who waits for the end of a run. */
+class Caller implements Seat {
+  readonly enclosing: Enclosing | undefined
+  readonly resume: (exit: Ending) => void
+  readonly since: number
+  private readonly flight: Flight
+
+  constructor(
+    flight: Flight,
+    enclosing: Enclosing | undefined,
+    resume: (exit: Ending) => void,
+    since: number
+  ) {
+    this.flight = flight
+    this.enclosing = enclosing
+    this.resume = resume
+    this.since = since
+  }
+
+  leave(left: (exit: Ending) => void): void {
+    this.flight.leave(this, left)
+  }
 }
+
+const interrupted = Exit.failCause(Cause.interrupt())

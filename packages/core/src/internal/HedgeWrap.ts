@@ -9,7 +9,7 @@ import type * as Group from "../Group.ts"
 import type * as Hedge from "../Hedge.ts"
 import { checkUnsafe, duration, whole } from "../InvalidOptions.ts"
 import { Budget, budgetOptions, settingsOf } from "./Budget.ts"
-import { Call, type Ending, type Plan, type Work } from "./Call.ts"
+import { Call, type Ending, type MakeWork, type Plan, type Work } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
 import { heldBy } from "./Held.ts"
@@ -96,21 +96,19 @@ class Hedging {
 class HedgeWork implements Work {
   private readonly hedging: Hedging
   private readonly inner: Plan
-  private readonly makeWork: () => Work
-  private readonly args: ReadonlyArray<unknown>
+  private readonly makeWork: MakeWork
   private race: Race | undefined = undefined
 
-  constructor(hedging: Hedging, inner: Plan, makeWork: () => Work, args: ReadonlyArray<unknown>) {
+  constructor(hedging: Hedging, inner: Plan, makeWork: MakeWork) {
     this.hedging = hedging
     this.inner = inner
     this.makeWork = makeWork
-    this.args = args
   }
 
   start(call: Call): void {
     const context = heldBy(call)
     const run: Run = (attempt, ended) => {
-      const inner = new Call(this.inner, this.makeWork(), this.args, enclosedBy(context, attempt), call.span, ended)
+      const inner = Call.inside(call, this.inner, this.makeWork, enclosedBy(context, attempt), ended)
       inner.advance()
       return () => inner.cancel(ended)
     }
@@ -311,13 +309,9 @@ export const hedge: Policy<Hedges> = {
       budget: group.shared(hedge)!.budget.settings
     }
   },
-  wrap: (spec, group) => {
-    const hedging = hedgingOf(spec, group)
-    return (inside) => hedging.wrap(inside)
-  },
   between: (spec, group) => {
     const hedging = hedgingOf(spec, group)
-    return (inner, makeWork, args) => new HedgeWork(hedging, inner, makeWork, args)
+    return (inner, makeWork) => new HedgeWork(hedging, inner, makeWork)
   }
 }
 

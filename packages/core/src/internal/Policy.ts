@@ -4,7 +4,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
 import type * as Pool from "../Pool.ts"
-import type { Gate, Plan, Work } from "./Call.ts"
+import type { Gate, MakeWork, Plan, Settle, Work } from "./Call.ts"
 import type { GroupState } from "./GroupState.ts"
 
 /** What a command says of its own behaviour: each policy reads what is its own. */
@@ -30,8 +30,8 @@ export interface Settings {
 export type Fields = Schema.Struct.Fields
 
 /**
- * One thing that can be done about a call. It is a gate, which all calls of a command pass, or a wrap around what stands inside of
- * it, effect to effect; either way it knows no other policy.
+ * One thing that can be done about a call: a gate, which all calls of a command pass; work that stands between two sets of gates and is
+ * done by calls of the inner one; or what is made of an ending for the caller. Either way it knows no other policy.
  */
 export interface Policy<State = unknown> {
   readonly name: string
@@ -46,17 +46,12 @@ export interface Policy<State = unknown> {
   /** Its settings for a command of a group; `undefined` where it does nothing. */
   settings(spec: Spec, group: GroupState): Settings | undefined
   gate?(spec: Spec, group: GroupState): Gate
-  wrap?(spec: Spec, group: GroupState): Wrap
-  /** The same where it stands directly between two sets of gates: then nothing of it needs a fiber. */
   between?(spec: Spec, group: GroupState): Between
+  /** Those that have one stand outside of all gates: what they answer is neither counted nor bounded. */
+  settle?(spec: Spec, group: GroupState): Settle
   /** Whether its gate asks when the work started. */
   readonly measuresWork?: boolean
 }
 
 /** Makes work that is done by calls of the inner plan. */
-export type Between = (inner: Plan, makeWork: () => Work, args: ReadonlyArray<unknown>) => Work
-
-export type Wrap = (
-  inside: Effect.Effect<unknown, unknown, unknown>,
-  args: ReadonlyArray<unknown>
-) => Effect.Effect<unknown, unknown, unknown>
+export type Between = (inner: Plan, makeWork: MakeWork) => Work

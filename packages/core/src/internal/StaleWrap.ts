@@ -1,8 +1,11 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { duration, whole } from "../InvalidOptions.ts"
 import type * as Stale from "../Stale.ts"
+import type { Asked, Ending } from "./Call.ts"
+import { asLeft, failedWith } from "./failed.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import { Entry, Recent } from "./Recent.ts"
 
@@ -39,27 +42,35 @@ export class LastGood {
     return this.values.size
   }
 
-  /** Remembers what a run answers, and answers instead of one that fails; `served` is called then. */
-  around(run: Run, args: ReadonlyArray<unknown>, now: () => number, served: () => void): Run {
-    return Effect.matchCauseEffect(run, {
-      onSuccess: (value) => {
-        this.keep(this.options.key(...args), value, now())
-        return Effect.succeed(value)
-      },
-      // A defect stays one, and an interruption too.
-      onFailure: (cause) =>
-        Effect.catch(Effect.failCause(cause), (failure) => {
-          const { key, when } = this.options
-          const kept = this.values.get(key(...args))
-          if (kept === undefined) return Effect.failCause(cause)
-          if (when?.(failure) !== false && now() < kept.until) {
-            served()
-            return Effect.as(Effect.annotateCurrentSpan("blackgate.stale", true), kept.value)
-          }
-          // Too old; or the dependency has answered that it is not so any more.
-          this.values.delete(kept)
-          return Effect.failCause(cause)
-        })
+  /** Remembers what a run has answered, and answers instead of one that has failed; `served` is called then. */
+  settle(exit: Ending, call: Asked, now: () => number, served: () => void): Effect.Effect<unknown, unknown> {
+    const { key, when } = this.options
+    if (exit._tag === "Success") {
+      this.keep(key(...call.args), exit.value, now())
+      return exit
+    }
+    // A defect stays one, and an interruption too.
+    const failed = failedWith(exit)
+    const kept = failed === undefined ? undefined : this.values.get(key(...call.args))
+    if (failed === undefined || kept === undefined) return asLeft(exit)
+    if (when?.(failed.error) !== false && now() < kept.until) {
+      served()
+      if (call.span?._tag === "Span") call.span.attribute("blackgate.stale", true)
+      return Exit.succeed(kept.value)
+    }
+    // Too old; or the dependency has answered that it is not so any more.
+    this.values.delete(kept)
+    return exit
+  }
+
+  /** The same around an effect that stands alone. */
+  around(run: Run, args: ReadonlyArray<unknown>, now: () => number): Run {
+    return Effect.withFiber(({ cache }) => {
+      const settle = (exit: Ending) => this.settle(exit, { args, span: cache.span }, now, () => {})
+      return Effect.matchCauseEffect(run, {
+        onSuccess: (value) => settle(Exit.succeed(value)),
+        onFailure: (cause) => settle(Exit.failCause(cause))
+      })
     })
   }
 
@@ -85,7 +96,7 @@ export const stale: Policy<Shared> = {
     if (options === undefined) return undefined
     return { maxAge: Duration.fromInputUnsafe(options.maxAge), maxKeys: options.maxKeys ?? 1000 }
   },
-  wrap: (spec, group) => {
+  settle: (spec, group) => {
     const all = group.shared(stale)!
     let lastGood = all.get(spec)
     if (lastGood === undefined) all.set(spec, lastGood = new LastGood(spec["stale"] as Options))
@@ -95,6 +106,6 @@ export const stale: Policy<Shared> = {
     const served = () => {
       record.degraded++
     }
-    return (inside, args) => values.around(inside, args, now, served)
+    return (exit, call) => values.settle(exit, call, now, served)
   }
 }

@@ -7,12 +7,13 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
 import { checkUnsafe } from "../InvalidOptions.ts"
-import type { Work } from "./Call.ts"
+import type { MakeWork, Plan } from "./Call.ts"
 import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
-import { compile, type Compiled, list, optionsOf } from "./policies.ts"
+import { passWork } from "./pass.ts"
+import { compile, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
 
 export const TypeId = "~@blackgate/core/Command"
@@ -28,8 +29,8 @@ const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach
 /** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
 const compiler = (spec: Spec, ref: Ref) => {
   let last: GroupState | undefined
-  let compiled: Compiled | undefined
-  return (context: Context.Context<never>): Compiled => {
+  let compiled: Plan | undefined
+  return (context: Context.Context<never>): Plan => {
     const group = groupOf(ref, context)
     if (compiled === undefined || group !== last) {
       compiled = compile(spec, group)
@@ -39,34 +40,19 @@ const compiler = (spec: Spec, ref: Ref) => {
   }
 }
 
-const executor = (spec: Spec, ref: Ref) => {
-  const compiledIn = compiler(spec, ref)
-  return (makeWork: () => Work, args: ReadonlyArray<any>): AnyEffect =>
-    Effect.withFiber((fiber) => {
-      const { pass, wraps } = compiledIn(fiber.context)
-      let effect = pass(makeWork, args)
-      for (const wrap of wraps) effect = wrap(effect, args)
-      return effect
-    })
-}
-
-const command = (
-  key: string,
-  options: any,
-  makeWork: (args: ReadonlyArray<any>) => () => Work
-): any => {
+const command = (key: string, options: any, makeWork: MakeWork): any => {
   const { group, ...policies } = options
   const spec: Spec = { ...policies, key }
-  const execute = executor(spec, group)
-  return Object.assign((...args: ReadonlyArray<any>) => execute(makeWork(args), args), {
-    [TypeId]: { spec, group },
+  const planIn = compiler(spec, group)
+  return Object.assign((...args: ReadonlyArray<any>) => passWork(planIn, args, makeWork), {
+    [TypeId]: { spec, group, planIn, makeWork },
     key
   })
 }
 
 export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
   checkUnsafe(key, ofMake, options)
-  return command(key, options, (args) => () => new EffectWork(Effect.suspend(() => run(...args))))
+  return command(key, options, () => new EffectWork(run))
 }
 
 export const callback = (
@@ -75,12 +61,13 @@ export const callback = (
   options: any
 ): any => {
   checkUnsafe(key, ofCallback, options)
-  return command(key, options, (args) => () => new CallbackWork((call) => register(call, ...args)))
+  return command(key, options, () => new CallbackWork(register))
 }
 
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
   checkUnsafe(options.key, ofWithin, options)
-  return executor(options, group)(() => new EffectWork(self), [])
+  const run = () => self
+  return passWork(compiler(options, group), [], () => new EffectWork(run))
 }
 
 export const policiesOf = (command: any): any =>

@@ -1,36 +1,42 @@
 import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import * as Fiber from "effect/Fiber"
-import { Call, type Ending, type Plan, type Work } from "./Call.ts"
+import { Call, type Ending, type MakeWork, type Plan } from "./Call.ts"
 import { EffectWork } from "./EffectWork.ts"
 
 /** Work, begun once the gates have let it in. */
 // Everything is done inside the register function: between a `suspend` and the effect that it returns the scheduler may yield, and
 // an interruption there would skip the finalizer and keep a permit for ever.
 export const passWork = (
-  plan: Plan | ((context: Context.Context<never>) => Plan),
+  planIn: (context: Context.Context<never>) => Plan,
   args: ReadonlyArray<unknown>,
-  makeWork: () => Work
+  makeWork: MakeWork
 ): Effect.Effect<unknown, unknown> =>
-  Effect.callback<unknown, unknown>((resume: (exit: Ending) => void) => {
-    const fiber = Fiber.getCurrent()!
-    const work = makeWork()
-    const call = new Call(
-      typeof plan === "function" ? plan(fiber.context) : plan,
-      work,
-      args,
-      fiber.context,
-      fiber.cache.span,
-      resume
-    )
+  Effect.callback<unknown, unknown>((resume) => {
+    const { cache, context } = Fiber.getCurrent()!
+    const call = new Call(planIn(context), makeWork, args, context, cache.span, resume)
     call.advance()
-    if (call.ended) return
-    return Effect.callback<void>((resume) => call.cancel((exit) => resume(defectsOf(exit))))
+    return call.ended ? undefined : new Cancellation(call)
   })
 
-// All that an interrupted caller hears of how its work ended.
-const defectsOf = (exit: Ending): Effect.Effect<void> => {
+/** What an interruption of the caller does. One object: a call that waits keeps it in memory. */
+class Cancellation extends Effectable.Class<void> {
+  private readonly call: Call
+
+  constructor(call: Call) {
+    super()
+    this.call = call
+  }
+
+  asEffect(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => this.call.cancel((exit) => resume(defectsOf(exit))))
+  }
+}
+
+/** All that an interrupted caller hears of how its work ended. */
+export const defectsOf = (exit: Ending): Effect.Effect<void> => {
   const defects = exit._tag === "Success" ? [] : exit.cause.reasons.filter(Cause.isDieReason)
   return defects.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons(defects))
 }
@@ -40,4 +46,5 @@ export const pass = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
   args: ReadonlyArray<unknown>,
   effect: Effect.Effect<unknown, unknown, unknown>
-): Effect.Effect<unknown, unknown, unknown> => passWork(plan, args, () => new EffectWork(effect))
+): Effect.Effect<unknown, unknown, unknown> =>
+  passWork(typeof plan === "function" ? plan : () => plan, args, () => new EffectWork(() => effect))

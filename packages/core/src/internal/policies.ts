@@ -1,16 +1,16 @@
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
-import type { Gate, Plan, Work } from "./Call.ts"
+import type { Gate, Plan, Settle } from "./Call.ts"
 import { circuit } from "./CircuitGate.ts"
 import { coalesce } from "./CoalesceWrap.ts"
 import { attemptTimeout, timeout, total } from "./Deadline.ts"
 import { fallback } from "./Fallback.ts"
 import type { GroupState } from "./GroupState.ts"
 import { hedge } from "./HedgeWrap.ts"
-import { pass, passWork } from "./pass.ts"
-import type { Between, Fields, Policy, Settings, Spec, Wrap } from "./Policy.ts"
+import type { Fields, Policy, Settings, Spec } from "./Policy.ts"
 import { pool } from "./PoolState.ts"
 import { rateLimit } from "./RateLimitGate.ts"
 import { counting } from "./Record.ts"
@@ -63,51 +63,43 @@ export const list = (spec: Spec, group: GroupState): ReadonlyArray<Settings & { 
     return settings === undefined ? [] : [{ policy: policy.name, ...settings }]
   })
 
-/** What a command does about its calls: gates that stand next to each other are passed in one go. */
-export interface Compiled {
-  /** Does work once the gates that stand around it have let it in. */
-  pass(makeWork: () => Work, args: ReadonlyArray<unknown>): Effect.Effect<unknown, unknown, unknown>
-  /** What stands around those, from the inside out. */
-  readonly wraps: ReadonlyArray<Wrap>
-}
-
-export const compile = (spec: Spec, group: GroupState): Compiled => {
-  const detach = spec.detach === true
-  const wraps: Array<Wrap> = []
-  let innermost: Compiled["pass"] | undefined
-  let between: Between | undefined
-  let last: { -readonly [K in keyof Plan]: Plan[K] } | undefined
+/** What all calls of a command have in common: gates that stand next to each other are passed in one go. */
+export const compile = (spec: Spec, group: GroupState): Plan => {
   let gates: Array<Gate> = []
   let measures = false
-  const flush = () => {
-    const clock = measures ? group.timers : undefined
-    const plan = { key: spec.key, gates, detach, encloses: last !== undefined, enclosed: false, clock }
-    if (last === undefined) innermost = (makeWork, args) => passWork(plan, args, makeWork)
-    else if (gates.length === 0) return
-    else {
-      last.enclosed = true
-      const [inner, works] = [last, between]
-      if (works === undefined) wraps.push((inside, args) => pass(plan, args, inside))
-      else {
-        innermost = (makeWork, args) => passWork(plan, args, () => works(inner, makeWork, args))
-        wraps.pop()
-      }
-    }
-    between = undefined
-    last = plan
-    gates = []
-    measures = false
-  }
+  let work: Plan["work"]
+  let settle: Settle | undefined
+  const plan = (enclosed: boolean): Plan => ({
+    key: spec.key,
+    gates,
+    detach: spec.detach === true,
+    encloses: work !== undefined,
+    enclosed,
+    clock: measures ? group.timers : undefined,
+    work,
+    settle
+  })
   for (const policy of policies.toReversed()) {
     if (policy.settings(spec, group) === undefined) continue
     if (policy.gate !== undefined) gates.unshift(policy.gate(spec, group))
     measures ||= policy.measuresWork === true
-    if (policy.wrap !== undefined) {
-      flush()
-      between = wraps.length === 0 ? policy.between?.(spec, group) : undefined
-      wraps.push(policy.wrap(spec, group))
+    if (policy.between !== undefined) {
+      const [inner, between] = [plan(true), policy.between(spec, group)]
+      work = (makeWork) => between(inner, makeWork)
+      gates = []
+      measures = false
     }
+    if (policy.settle !== undefined) settle = inTurn(settle, policy.settle(spec, group))
   }
-  flush()
-  return { pass: innermost!, wraps }
+  return plan(false)
 }
+
+const inTurn = (first: Settle | undefined, second: Settle): Settle =>
+  first === undefined ? second : (exit, call) => {
+    const said = first(exit, call)
+    if (Exit.isExit(said)) return second(said, call)
+    return Effect.matchCauseEffect(said, {
+      onSuccess: (value) => second(Exit.succeed(value), call),
+      onFailure: (cause) => second(Exit.failCause(cause), call)
+    })
+  }
