@@ -6,7 +6,6 @@ import type { Job, Transfer } from "./memory.client.ts"
 import type { Usage } from "./memory.usage.ts"
 import { median, type Report, rounded, type Row } from "./report.ts"
 
-export const about = "a large body through a proxy: its peak memory and its CPU, against bare node:http and undici"
 
 const MiB = 1024 * 1024
 

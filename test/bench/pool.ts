@@ -3,7 +3,6 @@ import { fresh, interleaved } from "./fresh.ts"
 import type { Measured, Options } from "./pool.once.ts"
 import { median, type Report, rounded, type Row } from "./report.ts"
 
-export const about = "what a permit costs with 10 and with 100,000 calls in the line, and what a waiting call weighs"
 
 const file = fileURLToPath(new URL("pool.once.ts", import.meta.url))
 

@@ -2,17 +2,21 @@
  * Commands, untyped: `Command.ts` says what the types are. Types of effects that are inferred whole can't be followed through the
  * body of a generic function, so here they are `any`.
  */
-import type * as Context from "effect/Context"
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
+import * as Tracer from "effect/Tracer"
 import type * as Group from "../Group.ts"
 import { checkUnsafe } from "../InvalidOptions.ts"
-import type { MakeWork, Plan } from "./Call.ts"
+import { Call, type MakeWork, type Plan } from "./Call.ts"
 import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
 import { passWork } from "./pass.ts"
+import { PromiseWork } from "./PromiseWork.ts"
 import { compile, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
 
@@ -63,6 +67,31 @@ export const callback = (
   checkUnsafe(key, ofCallback, options)
   return command(key, options, () => new CallbackWork(register))
 }
+
+export const promise = (
+  key: string,
+  run: (attempt: any, ...args: Array<any>) => PromiseLike<any>,
+  { catch: failure, ...options }: any
+): any => {
+  checkUnsafe(key, ofMake, options)
+  return command(key, { detach: true, ...options }, () => new PromiseWork(run, failure))
+}
+
+export const promisify = (command: any): any =>
+  Effect.contextWith((context: Context.Context<never>) => {
+    const { makeWork, planIn } = command[TypeId]
+    const span = Context.getOrUndefined(context, Tracer.ParentSpan)
+    return Effect.succeed((...args: ReadonlyArray<any>) =>
+      new Promise((resolve, reject) => {
+        const hear = (exit: Exit.Exit<any, any>) =>
+          exit._tag === "Success" ? resolve(exit.value) : reject(Cause.squash(exit.cause))
+        // No fiber is forked but for what answers instead of a call.
+        const resume = (said: AnyEffect) =>
+          Exit.isExit(said) ? hear(said) : Effect.runForkWith(context)(said as Effect.Effect<any, any>).addObserver(hear)
+        new Call(planIn(context), makeWork, args, context, span, resume).advance()
+      })
+    )
+  })
 
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
   checkUnsafe(options.key, ofWithin, options)
