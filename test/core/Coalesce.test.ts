@@ -595,7 +595,7 @@ it.effect("7. wherever the scheduler yields, an interruption there leaves no run
 
 it.effect("only keys under way are known", () =>
   Effect.gen(function*() {
-    const flights = new Flights(() => 0)
+    const flights = new Flights()
     const work = new Work()
     const fibers = yield* Effect.forEach(
       Array.from({ length: 1000 }, (_, i) => `user ${i}`),

@@ -152,7 +152,7 @@ describe("31. the last good value is a fallback", () => {
       const lastGood = new LastGood({ ...stale, maxKeys: 1000 })
       let now = 0
       const get = (id: string) =>
-        lastGood.around(Effect.succeed(id), [id], () => now) as Effect.Effect<unknown, unknown>
+        lastGood.around(Effect.succeed(id), [id], { now: () => now }) as Effect.Effect<unknown, unknown>
       for (let i = 0; i < 500; i++) yield* get(`old ${i}`)
       now = 60_000
       for (let i = 0; i < 500; i++) yield* get(`new ${i}`)

@@ -89,7 +89,7 @@ export const by: {
     options: CommandOptions<Args>
   ): (...args: Args) => Effect.Effect<A, E, R> => {
     checkUnsafe("coalesce", coalesceOptions, options)
-    const join = joining(new Flights(() => 0), options.key)
+    const join = joining(new Flights(), options.key)
     return (...args) => join(Effect.suspend(() => run(...args)), args) as Effect.Effect<A, E, R>
   }
 )

@@ -94,8 +94,8 @@ export const ifError: {
     const lastGood = new LastGood(options)
     return (...args) =>
       Clock.clockWith((clock) => {
-        const now = () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
-        const effect = lastGood.around(Effect.suspend(() => run(...args)), args, now)
+        const timer = { now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }
+        const effect = lastGood.around(Effect.suspend(() => run(...args)), args, timer)
         return effect as Effect.Effect<A, E, R>
       })
   }

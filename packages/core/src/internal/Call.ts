@@ -14,7 +14,7 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { enclosingOf } from "./Enclosing.ts"
+import { type Enclosing, enclosingOf } from "./Enclosing.ts"
 import type { Rejection } from "./Rejection.ts"
 
 export type Ending = Exit.Exit<unknown, unknown>
@@ -47,7 +47,7 @@ export interface Place {
   quit(): void
 }
 
-/** What a call does once every gate has let it in. */
+/** What a call does once every gate has let it in: one object for all calls of a command, which keep theirs in `running`. */
 export interface Work {
   /** Begins. It ends with `call.end`, now or later. */
   start(call: Call): void
@@ -55,8 +55,11 @@ export interface Work {
   stop(call: Call): void
 }
 
-/** Makes the work of one call. */
-export type MakeWork = () => Work
+/** Something under way that can be ended early. */
+export interface Running {
+  /** `ended` hears of its end, instead of whoever would have. */
+  cancel(ended: (exit: Ending) => void): void
+}
 
 /**
  * What the caller hears of an ending: the same, or another answer. It is handed what the call has of its caller, and is asked when
@@ -64,7 +67,7 @@ export type MakeWork = () => Work
  */
 export type Settle = (exit: Ending, call: Asked) => Effect.Effect<unknown, unknown>
 
-export type Asked = Pick<Call, "args" | "span">
+export type Asked = Pick<Call, "args" | "span" | "now">
 
 /** What all calls of a command have in common. */
 export interface Plan {
@@ -72,37 +75,42 @@ export interface Plan {
   readonly gates: ReadonlyArray<Gate>
   /** The caller does not wait for work that was told to stop. */
   readonly detach: boolean
-  /** The work is a command's policies again, as with a hedge, and asks its outer call why it has to stop. */
-  readonly encloses: boolean
-  /** It is inside of such a call. */
-  readonly enclosed?: boolean
   /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
   readonly clock: { now(): number } | undefined
-  /** Makes work of calls of a plan inside, which do the command's own. */
-  readonly work?: ((makeWork: MakeWork) => Work) | undefined
+  /** Work that is calls of a plan inside, which do the command's own. */
+  readonly work?: Work | undefined
   readonly settle?: Settle | undefined
 }
 
-/** The pools whose permits a fiber is inside of: the innermost first. */
+/** What a fiber is inside of, such as a permit of a pool: the innermost first. */
 export interface Held {
   readonly pool: object
-  readonly call: Call
+  readonly call: { readonly ended: boolean; readonly plan: { readonly key: string } }
   readonly outer: Held | undefined
 }
+
+/** More than any depth. */
+const none = 2 ** 20
 
 const interrupted = Exit.failCause(Cause.interrupt())
 
 /** One execution: passes the gates, works, tells the gates how it ended, and then its caller. */
-export class Call {
+export class Call implements Running, Enclosing {
   readonly plan: Plan
-  readonly work: Work
+  /** What is done in the end, by this call or by one inside of it. */
+  readonly own: Work
   /** What the command was called with: what keys are made of. */
   readonly args: ReadonlyArray<unknown>
   readonly context: Context.Context<never>
   readonly span: Fiber.Fiber.Cache["span"]
+  /** What it is part of, if its plan is inside of another. */
+  private readonly inside: Enclosing | undefined
+  private readonly work: Work
   private resume: (said: Effect.Effect<unknown, unknown>) => void
   private cancelled = false
 
+  /** What its work keeps of it. */
+  running: unknown = undefined
   /** When it began, in milliseconds of the group's clock. */
   startedAt = 0
   /** How long it waited for permits, in milliseconds. */
@@ -127,8 +135,8 @@ export class Call {
   lingers = false
   /** How many gates it has passed. */
   depth = 0
-  /** The permits that its work runs inside of, as far as its own gates know. */
-  held: Held | undefined = undefined
+  /** What its work runs inside of, as far as is known without a look at the context. */
+  held: Held | undefined
   /** Why the machinery ended it, if it did: what tells its own timeout from one that its work failed with. */
   rejection: Rejection | undefined = undefined
 
@@ -137,39 +145,55 @@ export class Call {
   private working = false
   // What the call ends with, whatever the work does from now on, as far out as the gate that said so; -1 is the caller.
   private verdict: Exit.Exit<never, unknown> | undefined = undefined
-  private verdictOf = Infinity
+  // `none` for the verdict of no gate: a number like any depth, which engines hold in place.
+  private verdictOf = none
+  // The time of this step, if it was read.
+  private time = -1
 
   constructor(
     plan: Plan,
-    makeWork: MakeWork,
+    own: Work,
     args: ReadonlyArray<unknown>,
     context: Context.Context<never>,
     span: Fiber.Fiber.Cache["span"],
-    resume: (said: Effect.Effect<unknown, unknown>) => void
+    resume: (said: Effect.Effect<unknown, unknown>) => void,
+    inside: Enclosing | undefined,
+    held: Held | undefined
   ) {
     this.plan = plan
-    this.work = plan.work === undefined ? makeWork() : plan.work(makeWork)
+    this.own = own
+    this.work = plan.work ?? own
     this.args = args
     this.context = context
     this.span = span
     this.resume = resume
+    this.inside = inside
+    this.held = held
     this.admissions = new Array(plan.gates.length)
   }
 
-  /** One of a plan that has no last word on what is heard of an ending. */
-  static inside(
-    call: Call,
-    plan: Plan,
-    makeWork: MakeWork,
-    context: Context.Context<never>,
-    ended: (exit: Ending) => void
-  ): Call {
-    return new Call(plan, makeWork, call.args, context, call.span, ended as Call["resume"])
+  /** Starts a call of a plan that is inside of this one's. */
+  enclose(plan: Plan, inside: Enclosing, held: Held | undefined, ended: (exit: Ending) => void): Call {
+    const { args, context, own, span } = this
+    const call = new Call(plan, own, args, context, span, ended as Call["resume"], inside, held)
+    call.time = this.time
+    call.advance()
+    return call
+  }
+
+  /** What it is part of: a plan of the command's, or what stands around the command. */
+  get enclosing(): Enclosing | undefined {
+    return this.inside ?? enclosingOf(this.context)
+  }
+
+  /** Milliseconds of a clock, read once for all that happens in one step of the call. */
+  now(clock: { now(): number }): number {
+    return this.time === -1 ? this.time = clock.now() : this.time
   }
 
   /** Goes as far as it can now: through the gates that are left, then into the work. */
   advance(): void {
-    const { admissions, plan: { gates } } = this
+    const { admissions, plan: { clock, gates, work } } = this
     this.place = undefined
     try {
       while (this.depth < gates.length) {
@@ -181,11 +205,12 @@ export class Call {
     } catch (defect) {
       return this.end(Exit.die(defect)) // a key that is made of the arguments, say, by a function that throws
     }
-    if (!this.plan.encloses) this.began()
+    if (work === undefined) this.began()
     this.worked = true
-    if (this.plan.clock !== undefined) this.workedFrom = this.plan.clock.now()
+    if (clock !== undefined) this.workedFrom = this.now(clock)
     this.working = true
     this.work.start(this)
+    this.time = -1
     // An abort that came from inside `start` found nothing to stop yet.
     if (this.working && this.verdict !== undefined) this.stop()
   }
@@ -193,23 +218,25 @@ export class Call {
   /** Work has started: its own, or, inside of it, that of a call that it encloses. */
   began(): void {
     this.attempts++
-    if (this.plan.enclosed === true) enclosingOf(this.context)?.began?.()
+    this.inside?.began?.()
   }
 
   /** It has waited for a permit, or a call that it encloses has. */
   waited(millis: number): void {
     this.queuedFor += millis
-    if (this.plan.enclosed === true) enclosingOf(this.context)?.waited?.(millis)
+    this.inside?.waited?.(millis)
   }
 
   /** Lets a held call in. */
   admit(admission: Admission): void {
+    this.time = -1
     this.admissions[this.depth++] = admission
     this.advance()
   }
 
   hold(place: Place): undefined {
     this.place = place
+    this.time = -1
   }
 
   /** Whether it still waits where it was put. */
@@ -236,7 +263,7 @@ export class Call {
     this.cancelled = true
     this.resume = resume as Call["resume"] // nothing but an ending comes to a caller that has cancelled
     // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
-    if (this.verdict === undefined) this.rejection = enclosingOf(this.context)?.rejection
+    if (this.verdict === undefined) this.rejection = this.enclosing?.rejection
     this.conclude(-1, interrupted)
   }
 
@@ -244,6 +271,7 @@ export class Call {
   answer(exit: Ending): void {
     if (this.answered || this.ended) return
     this.answered = true
+    this.time = -1
     for (let i = 0; i < this.depth; i++) this.admissions[i]!.answered?.(this)
     this.tell(exit)
   }
@@ -254,14 +282,13 @@ export class Call {
     const admissions = this.admissions
     this.working = false
     this.place = undefined
-    if (this.plan.enclosed === true && exit._tag === "Success" && this.verdict === undefined) {
-      enclosingOf(this.context)?.succeeds?.()
-    }
+    this.time = -1
+    if (this.inside !== undefined && exit._tag === "Success" && this.verdict === undefined) this.inside.succeeds?.()
     while (this.depth > 0) {
       if (this.verdict !== undefined) exit = withDefects(this.verdict, exit)
       if (this.verdictOf === this.depth - 1) {
         this.verdict = undefined
-        this.verdictOf = Infinity
+        this.verdictOf = none
       }
       const admission = admissions[this.depth - 1]!
       if (admission.again !== undefined && this.verdict === undefined && !this.answered) {

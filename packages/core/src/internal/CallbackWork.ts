@@ -7,14 +7,14 @@ type Register = (completion: Attempt, ...args: ReadonlyArray<never>) => (() => v
 /** Work that is a callback: no fiber is forked, and its answer may come before its end. */
 export class CallbackWork implements Work {
   private readonly register: Register
-  private attempt: Attempt | undefined = undefined
 
   constructor(register: Register) {
     this.register = register
   }
 
   start(call: Call): void {
-    const attempt = this.attempt = new Attempt(call)
+    const attempt = new Attempt(call)
+    call.running = attempt
     try {
       const abort = this.register(attempt, ...call.args as ReadonlyArray<never>)
       if (abort !== undefined) attempt.abortWith(abort)
@@ -23,8 +23,9 @@ export class CallbackWork implements Work {
     }
   }
 
-  stop(): void {
-    this.attempt?.stop()
+  stop(call: Call): void {
+    const attempt = call.running as Attempt | undefined
+    attempt?.stop()
   }
 }
 

@@ -95,7 +95,7 @@ export const circuit: Policy<Shared> = {
       Schema.Struct({ key: Schema.optional(Schema.Unknown), isFailure: Schema.optional(Schema.Unknown) })
     )
   },
-  measuresWork: true,
+  measuresWork: (_, group) => group.shared(circuit)!.slowerThan !== Infinity,
   isOn: ({ circuit }) => circuit !== undefined,
   share: (group, { circuit: options = {} }) =>
     Effect.gen(function*() {
@@ -111,7 +111,7 @@ export const circuit: Policy<Shared> = {
 }
 
 class CircuitGate implements Gate {
-  readonly now: () => number
+  readonly timers: { now(): number }
   readonly slowerThan: number
   readonly isFailure: ((failure: never) => boolean) | undefined
   /** Of calls whose end is still to come: how long they took to be answered, or that they were counted already. */
@@ -128,7 +128,7 @@ class CircuitGate implements Gate {
     group: { readonly name: string; readonly timers: { now(): number } }
   ) {
     this.group = group.name
-    this.now = () => group.timers.now()
+    this.timers = group.timers
     this.circuits = circuits
     this.slowerThan = slowerThan
     this.isFailure = isFailure
@@ -138,7 +138,7 @@ class CircuitGate implements Gate {
   enter(call: Call): Admission | undefined {
     const key = this.keyOf === undefined ? call.plan.key : this.keyOf(...call.args as Array<never>)
     const said = this.circuits.admit(key)
-    return Effect.isEffect(said) ? this.ask(call, key, said) : this.hear(call, key, said)
+    return "_tag" in said ? this.hear(call, key, said) : this.ask(call, key, said)
   }
 
   private hear(call: Call, key: string, said: Ticket | Refusal): Admission | undefined {
@@ -180,8 +180,8 @@ class Passage implements Admission {
 
   /** An answer that is still being read has come: what is slow now is the reader. */
   answered(call: Call): void {
-    const { early, now, slowerThan } = this.gate
-    if (slowerThan !== Infinity && call.worked && !early.has(call)) early.set(call, now() - call.workedFrom)
+    const { early, slowerThan, timers } = this.gate
+    if (slowerThan !== Infinity && call.worked && !early.has(call)) early.set(call, timers.now() - call.workedFrom)
   }
 
   /** A deadline has passed, and the work does not stop: one that hangs for good is never heard of again. */
@@ -192,8 +192,8 @@ class Passage implements Admission {
   }
 
   private isSlow(call: Call, millis: number | undefined): boolean {
-    const { now, slowerThan } = this.gate
-    return slowerThan !== Infinity && call.worked && (millis ?? now() - call.workedFrom) >= slowerThan
+    const { slowerThan, timers } = this.gate
+    return slowerThan !== Infinity && call.worked && (millis ?? call.now(timers) - call.workedFrom) >= slowerThan
   }
 
   private outcomeOf(call: Call, exit: Ending): Outcome {

@@ -2,11 +2,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Coalesce from "../Coalesce.ts"
-import { Call, type MakeWork, type Plan, type Work } from "./Call.ts"
-import { enclosedBy } from "./Enclosing.ts"
-import { Flights, type Seat } from "./Flights.ts"
+import type { Call, Ending, Plan, Running, Work } from "./Call.ts"
+import { Flights } from "./Flights.ts"
 import type { GroupState } from "./GroupState.ts"
-import { heldBy } from "./Held.ts"
+import { heldIn } from "./Held.ts"
 import type { Policy, Spec } from "./Policy.ts"
 
 /** What a command says of it. */
@@ -24,13 +23,11 @@ export const coalesce: Policy<Shared> = {
   command: { coalesce: Schema.optional(coalesceOptions) },
   share: () => Effect.succeed(new WeakMap()),
   settings: (spec) => spec["coalesce"] === undefined ? undefined : {},
-  between: (spec, group) => {
+  between: (spec, group, inner) => {
     const all = group.shared(coalesce)!
     let flights = all.get(spec)
-    if (flights === undefined) all.set(spec, flights = new Flights(() => group.timers.now()))
-    const shared = flights
-    const { key } = spec["coalesce"] as CommandOptions
-    return (inner, makeWork) => new Joining(group, shared, key, inner, makeWork)
+    if (flights === undefined) all.set(spec, flights = new Flights())
+    return new Joining(group, flights, (spec["coalesce"] as CommandOptions).key, inner)
   }
 }
 
@@ -47,21 +44,18 @@ class Joining implements Work {
   private readonly flights: Flights
   private readonly keyOf: CommandOptions["key"]
   private readonly inner: Plan
-  private readonly makeWork: MakeWork
-  private seat: Seat | undefined = undefined
 
-  constructor(group: GroupState, flights: Flights, keyOf: CommandOptions["key"], inner: Plan, makeWork: MakeWork) {
+  constructor(group: GroupState, flights: Flights, keyOf: CommandOptions["key"], inner: Plan) {
     this.group = group
     this.flights = flights
     this.keyOf = keyOf
     this.inner = inner
-    this.makeWork = makeWork
   }
 
   start(call: Call): void {
-    const { group, inner, makeWork } = this
+    const { flights, group: { pool, timers }, inner } = this
     // The run is inside of no permit. A caller who is would keep the run from the permit that it needs, and wait for it.
-    const reentered = group.pool.reentered(call.context, call.plan.key)
+    const reentered = pool.reentered(call)
     if (reentered !== undefined) return call.end(Exit.fail(reentered))
     let key: string
     try {
@@ -69,19 +63,20 @@ class Joining implements Work {
     } catch (defect) {
       return call.end(Exit.die(defect))
     }
-    this.seat = this.flights.board(key, call.context, call, (exit) => call.end(exit), (context, ended) => {
-      const run = Call.inside(call, inner, makeWork, context, ended)
-      run.advance()
-      return run
-    })
-    if (this.seat !== undefined) return
-    // It would wait for itself.
-    const own = Call.inside(call, inner, makeWork, enclosedBy(heldBy(call), call), (exit) => call.end(exit))
-    this.seat = { leave: (left) => own.cancel(left) }
-    own.advance()
+    const end = (exit: Ending) => call.end(exit)
+    const held = pool.reentrant ? heldIn(call.context) : call.held
+    call.running = flights.board(
+      key,
+      timers,
+      held,
+      call,
+      end,
+      (flight, ended) => call.enclose(inner, flight, flight.held, ended)
+    ) ?? call.enclose(inner, call, held, end) // it would wait for itself
   }
 
   stop(call: Call): void {
-    this.seat?.leave((exit) => call.end(exit))
+    const running = call.running as Running | undefined
+    running?.cancel((exit) => call.end(exit))
   }
 }

@@ -44,7 +44,7 @@ class Entry extends Timed implements Admission {
     this.call = call
     this.depth = call.depth
     // A command's own bounds count from its start, which was read once; an attempt's from now.
-    const from = deadline.option === "attemptTimeout" || call.startedAt === 0 ? deadline.timers.now() : call.startedAt
+    const from = deadline.option === "attemptTimeout" || call.startedAt === 0 ? call.now(deadline.timers) : call.startedAt
     this.at = from + deadline.millis
     if (deadline.option !== "attemptTimeout" && this.at < call.deadlineAt) call.deadlineAt = this.at
     deadline.timers.add(this)

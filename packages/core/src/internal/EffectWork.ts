@@ -9,7 +9,6 @@ type Run = (...args: ReadonlyArray<never>) => Effect.Effect<unknown, unknown, un
 /** Work that is an effect: it runs on a fiber of its own, so that ending it early means interrupting that fiber. */
 export class EffectWork implements Work {
   private readonly run: Run
-  private child: Fiber.Fiber<unknown, unknown> | undefined = undefined
 
   constructor(run: Run) {
     this.run = run
@@ -19,15 +18,16 @@ export class EffectWork implements Work {
     const child = Effect.runForkWith(contextOf(call))(this.effect(call))
     const exit = child.pollUnsafe()
     if (exit !== undefined) return call.end(exit)
-    this.child = child
+    call.running = child
     child.addObserver((exit) => {
-      this.child = undefined
+      call.running = undefined
       call.end(exit)
     })
   }
 
-  stop(): void {
-    this.child?.interruptUnsafe()
+  stop(call: Call): void {
+    const child = call.running as Fiber.Fiber<unknown, unknown> | undefined
+    child?.interruptUnsafe()
   }
 
   private effect(call: Call): Effect.Effect<unknown, unknown> {

@@ -25,8 +25,3 @@ export const enclosingOf = (context: Context.Context<never>): Enclosing | undefi
 
 export const enclosedBy = (context: Context.Context<never>, enclosing: Enclosing): Context.Context<never> =>
   Context.add(context, CurrentEnclosing, enclosing)
-
-/** The context of what is no part of the command any more, the user's work: a command in there is not told why it has to stop. */
-export const enclosedByNone = (context: Context.Context<never>): Context.Context<never> => enclosedBy(context, none)
-
-const none: Enclosing = { rejection: undefined }

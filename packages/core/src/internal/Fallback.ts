@@ -23,7 +23,11 @@ export const rescue = (self: Answer, fallback: (failure: unknown) => Answer): An
   Effect.catchCause(self, (cause) =>
     Effect.suspend(() => settle(Exit.failCause(cause), asked(Fiber.getCurrent()!), fallback)))
 
-const asked = (fiber: Fiber.Fiber<unknown, unknown>): Asked => ({ args: [], span: fiber.cache.span })
+const asked = (fiber: Fiber.Fiber<unknown, unknown>): Asked => ({
+  args: [],
+  span: fiber.cache.span,
+  now: (clock) => clock.now()
+})
 
 const settle = (exit: Ending, call: Asked, fallback: (failure: unknown) => Answer): Answer => {
   if (exit._tag === "Success") return exit

@@ -1,57 +1,44 @@
 import * as Cause from "effect/Cause"
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Ending } from "./Call.ts"
+import type { Ending, Held, Running } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
-import { heldByNone } from "./Held.ts"
+import { heldIn, holder, inside, only } from "./Held.ts"
 import { defectsOf } from "./pass.ts"
 import type { Rejection } from "./Rejection.ts"
 
-/** Starts a run in a context; `ended` hears of its end, which may be before this answers. */
-type Run = (context: Context.Context<never>, ended: (exit: Ending) => void) => Running
+/** Starts a run; `ended` hears of its end, which may be before this answers. */
+type Run = (flight: Flight, ended: (exit: Ending) => void) => Running
 
-interface Running {
-  /** Ends it early. `ended` hears of its end instead of whoever did before. */
-  cancel(ended: (exit: Ending) => void): void
+interface Clock {
+  now(): number
 }
-
-/** What a caller has of a flight. */
-export interface Seat {
-  /** Gives it up. The last one to leave hears how the run ended, once it has; the others at once. */
-  leave(left: (exit: Ending) => void): void
-}
-
-/** The flight that a fiber is part of, if it is part of one. */
-class CurrentFlight extends Context.Service<CurrentFlight, Flight>()("@blackgate/core/Flight") {}
 
 /** Runs that callers share, by key: only those under way are known. */
 export class Flights {
-  /** In milliseconds. */
-  readonly now: () => number
   private readonly boarding = new Map<string, Flight>()
-
-  constructor(now: () => number) {
-    this.now = now
-  }
 
   /** How many keys have a run that a caller could join. */
   get size(): number {
     return this.boarding.size
   }
 
-  /** A seat in the flight of this key, which starts with its first caller; `undefined` for a run that has come back to itself. */
+  /**
+   * A seat in the flight of this key, which starts with its first caller; `undefined` for a run that has come back to itself. Who
+   * gives a seat up hears at once, the last one once the run has ended.
+   */
   board(
     key: string,
-    context: Context.Context<never>,
+    clock: Clock,
+    held: Held | undefined,
     enclosing: Enclosing | undefined,
     resume: (exit: Ending) => void,
     run: Run
-  ): Seat | undefined {
+  ): Running | undefined {
     const known = this.boarding.get(key)
-    if (known !== undefined) return known.contains(context) ? undefined : known.board(enclosing, resume)
-    const flight = new Flight(this, key, context)
+    if (known !== undefined) return holder(held, known) === undefined ? known.board(enclosing, resume) : undefined
+    const flight = new Flight(this, key, clock, held)
     this.boarding.set(key, flight)
     const seat = flight.board(enclosing, resume)
     flight.start(run)
@@ -67,11 +54,22 @@ export class Flights {
         over = true
         resume(exit)
       }
-      const seat = this.board(key, context, enclosingOf(context), ended, forked(run))
+      const fork: Run = (flight, ended) => {
+        const within = enclosedBy(inside(context, flight.held), flight)
+        const fiber = Effect.runForkWith(within)(run as Effect.Effect<unknown, unknown>) // what it needs is in the context
+        fiber.addObserver(ended)
+        return {
+          cancel(ended) {
+            fiber.addObserver(ended)
+            fiber.interruptUnsafe()
+          }
+        }
+      }
+      const seat = this.board(key, timeless, heldIn(context), enclosingOf(context), ended, fork)
       // It would wait for itself.
       if (seat === undefined) return resume(run)
       if (over) return
-      return Effect.callback<void>((resume) => seat.leave((exit) => resume(defectsOf(exit))))
+      return Effect.callback<void>((resume) => seat.cancel((exit) => resume(defectsOf(exit))))
     })
   }
 
@@ -81,115 +79,135 @@ export class Flights {
   }
 }
 
-const forked = (run: Effect.Effect<unknown, unknown, unknown>): Run => (context, ended) => {
-  const fiber = Effect.runForkWith(context)(run as Effect.Effect<unknown, unknown>) // what it needs is in the context
-  fiber.addObserver(ended)
-  return {
-    cancel(ended) {
-      fiber.addObserver(ended)
-      fiber.interruptUnsafe()
-    }
-  }
-}
+const timeless: Clock = { now: () => 0 }
 
 /** One run, and those who wait for it. It stands between the calls of those and the gates that it passes itself. */
 class Flight implements Enclosing {
   rejection: Rejection | undefined = undefined
-  readonly callers = new Set<Caller>()
+  /** The run is inside of no permit of its callers, only of their flights: one that joined itself would wait for ever. */
+  readonly held: Held
+  readonly plan: { readonly key: string }
+  ended = false
   private readonly flights: Flights
-  private readonly key: string
-  private readonly context: Context.Context<never>
-  private outer: Flight | undefined
+  private readonly clock: Clock
+  private first: Seat | undefined = undefined
+  private last: Seat | undefined = undefined
   private running: Running | undefined = undefined
   private begun = false
 
-  /** It has what its first caller has around itself, but for what is that one's alone: its bounds and the permits it is inside of. */
-  constructor(flights: Flights, key: string, context: Context.Context<never>) {
+  constructor(flights: Flights, key: string, clock: Clock, held: Held | undefined) {
     this.flights = flights
-    this.key = key
-    this.outer = Context.getOrUndefined(context, CurrentFlight)
-    this.context = Context.add(enclosedBy(heldByNone(context), this), CurrentFlight, this)
+    this.plan = { key }
+    this.clock = clock
+    this.held = {
+      pool: this,
+      call: this,
+      outer: only(held, ({ call, pool }) => pool instanceof Flight && !call.ended)
+    }
   }
 
   /** The latest one of its callers: it has time for as long as any of them has. */
   get deadlineAt(): number {
     let latest = -Infinity
-    for (const { enclosing } of this.callers) latest = Math.max(latest, enclosing?.deadlineAt ?? Infinity)
+    for (let seat = this.first; seat !== undefined; seat = seat.next) {
+      latest = Math.max(latest, seat.enclosing?.deadlineAt ?? Infinity)
+    }
     return latest
   }
 
-  /** Whether it waits for what runs in this context. */
-  contains(context: Context.Context<never>): boolean {
-    for (let flight = Context.getOrUndefined(context, CurrentFlight); flight !== undefined; flight = flight.outer) {
-      if (flight === this) return true
-    }
-    return false
-  }
-
   board(enclosing: Enclosing | undefined, resume: (exit: Ending) => void): Seat {
-    const caller = new Caller(this, enclosing, resume, enclosing === undefined ? 0 : this.flights.now())
-    this.callers.add(caller)
+    const { last } = this
+    // Nobody waits longer than the run, which the first caller starts.
+    const since = last === undefined ? -Infinity : this.clock.now()
+    const seat = new Seat(this, enclosing, resume, since, last)
+    if (last === undefined) this.first = seat
+    else last.next = seat
+    this.last = seat
     if (this.begun) enclosing?.began?.()
-    return caller
+    return seat
   }
 
   start(run: Run): void {
-    this.running = run(this.context, (exit) => this.ended(exit))
+    const running = run(this, (exit) => this.end(exit))
+    if (!this.ended) this.running = running
   }
 
   began(): void {
     this.begun = true
-    for (const { enclosing } of this.callers) enclosing?.began?.()
+    for (let seat = this.first; seat !== undefined; seat = seat.next) seat.enclosing?.began?.()
   }
 
   waited(millis: number): void {
-    const now = this.flights.now()
-    for (const { enclosing, since } of this.callers) enclosing?.waited?.(Math.min(millis, now - since))
+    const now = this.clock.now()
+    for (let seat = this.first; seat !== undefined; seat = seat.next) {
+      seat.enclosing?.waited?.(Math.min(millis, now - seat.since))
+    }
   }
 
-  leave(caller: Caller, left: (exit: Ending) => void): void {
-    if (!this.callers.delete(caller)) return left(interrupted)
-    const why = caller.enclosing?.rejection
+  leave(seat: Seat, left: (exit: Ending) => void): void {
+    if (this.ended) return left(interrupted)
+    const { next, previous } = seat
+    if (previous === undefined) this.first = next
+    else previous.next = next
+    if (next === undefined) this.last = previous
+    else next.previous = previous
+    const isLast = this.first === undefined
+    const why = seat.enclosing?.rejection
     // A run that has outlasted a deadline may hang: if it took in newcomers, it could hang for as long as there are any.
-    if (this.callers.size === 0 || why !== undefined) this.flights.close(this.key, this)
-    if (this.callers.size > 0) return left(interrupted)
+    if (isLast || why !== undefined) this.flights.close(this.plan.key, this)
+    if (!isLast) return left(interrupted)
     this.rejection = why
     // The last to leave waits for the finalizers, and hears of their defects.
     this.running!.cancel((exit) => {
-      this.ended(exit)
+      this.end(exit)
       left(exit)
     })
   }
 
-  private ended(exit: Ending): void {
-    this.outer = undefined // or flights that start each other in the background would grow a chain
-    this.flights.close(this.key, this)
-    for (const { resume } of this.callers) resume(exit)
-    this.callers.clear()
+  private end(exit: Ending): void {
+    this.ended = true
+    this.running = undefined
+    this.flights.close(this.plan.key, this)
+    let seat = this.first
+    this.first = this.last = undefined
+    for (; seat !== undefined; seat = seat.next) seat.end(exit)
   }
 }
 
-/** One who waits for the end of a run. */
-class Caller implements Seat {
+/** What a caller has of a flight. */
+class Seat implements Running {
+  next: Seat | undefined = undefined
+  previous: Seat | undefined
   readonly enclosing: Enclosing | undefined
-  readonly resume: (exit: Ending) => void
   readonly since: number
   private readonly flight: Flight
+  private readonly resume: (exit: Ending) => void
+  private left = false
 
   constructor(
     flight: Flight,
     enclosing: Enclosing | undefined,
     resume: (exit: Ending) => void,
-    since: number
+    since: number,
+    previous: Seat | undefined
   ) {
     this.flight = flight
     this.enclosing = enclosing
     this.resume = resume
     this.since = since
+    this.previous = previous
   }
 
-  leave(left: (exit: Ending) => void): void {
+  cancel(left: (exit: Ending) => void): void {
+    if (this.left) return left(interrupted)
+    this.left = true
     this.flight.leave(this, left)
+  }
+
+  end(exit: Ending): void {
+    if (this.left) return
+    this.left = true
+    this.resume(exit)
   }
 }
 

@@ -9,11 +9,11 @@ import type * as Group from "../Group.ts"
 import type * as Hedge from "../Hedge.ts"
 import { checkUnsafe, duration, whole } from "../InvalidOptions.ts"
 import { Budget, budgetOptions, settingsOf } from "./Budget.ts"
-import { Call, type Ending, type MakeWork, type Plan, type Work } from "./Call.ts"
+import type { Call, Ending, Plan, Running, Work } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
-import { heldBy } from "./Held.ts"
 import { Latencies } from "./Latencies.ts"
+import { defectsOf } from "./pass.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import type { Rejection } from "./Rejection.ts"
 import { Timed } from "./Timers.ts"
@@ -80,14 +80,17 @@ class Hedging {
       const run: Run = (attempt, ended) => {
         const fiber = Effect.runForkWith(enclosedBy(context, attempt))(effect as Effect.Effect<unknown, unknown>)
         fiber.addObserver(ended)
-        return () => fiber.interruptUnsafe()
+        return {
+          cancel(ended) {
+            fiber.addObserver(ended)
+            fiber.interruptUnsafe()
+          }
+        }
       }
       const race = new Race(this, run, context, enclosingOf(context), resume)
-      race.start()
+      race.start(this.budget.timers.now())
       if (race.over) return
-      return Effect.callback<void>((resume) =>
-        race.cancel((cause) => resume(cause === undefined ? Effect.void : Effect.failCause(cause)))
-      )
+      return Effect.callback<void>((resume) => race.cancel((exit) => resume(defectsOf(exit))))
     })
   }
 }
@@ -96,38 +99,33 @@ class Hedging {
 class HedgeWork implements Work {
   private readonly hedging: Hedging
   private readonly inner: Plan
-  private readonly makeWork: MakeWork
-  private race: Race | undefined = undefined
 
-  constructor(hedging: Hedging, inner: Plan, makeWork: MakeWork) {
+  constructor(hedging: Hedging, inner: Plan) {
     this.hedging = hedging
     this.inner = inner
-    this.makeWork = makeWork
   }
 
   start(call: Call): void {
-    const context = heldBy(call)
-    const run: Run = (attempt, ended) => {
-      const inner = Call.inside(call, this.inner, this.makeWork, enclosedBy(context, attempt), ended)
-      inner.advance()
-      return () => inner.cancel(ended)
-    }
-    this.race = new Race(this.hedging, run, context, call, (exit) => call.end(exit))
-    this.race.start()
+    const { hedging, inner } = this
+    const run: Run = (attempt, ended) => call.enclose(inner, attempt, call.held, ended)
+    const race = new Race(hedging, run, call.context, call, (exit) => call.end(exit))
+    call.running = race
+    race.start(call.now(hedging.budget.timers))
   }
 
   stop(call: Call): void {
-    this.race?.cancel((defects) => call.end(defects === undefined ? interrupted : Exit.failCause(defects)))
+    const race = call.running as Race | undefined
+    race?.cancel((exit) => call.end(exit))
   }
 }
 
 const interrupted = Exit.failCause(Cause.interrupt())
 
-/** Starts an attempt, and answers how to interrupt it. It may have ended by then. */
-type Run = (attempt: Attempt, ended: (exit: Ending) => void) => () => void
+/** Starts an attempt. It may have ended by the time that this answers. */
+type Run = (attempt: Attempt, ended: (exit: Ending) => void) => Running
 
 /** The attempts of one call, started one after the other and running side by side. */
-class Race extends Timed {
+class Race extends Timed implements Running {
   at = 0
   over = false
   private readonly hedging: Hedging
@@ -136,15 +134,16 @@ class Race extends Timed {
   /** What stands around all of it, if anything does. */
   readonly enclosing: Enclosing | undefined
   private readonly resume: (exit: Ending) => void
-  private readonly live = new Map<Attempt, () => void>()
+  // As few as a call may have: an array is searched sooner than a map is made.
+  private readonly live: Array<Attempt> = []
   private winner: Attempt | undefined = undefined
   private startedAt = 0
   private delay = 0
   private started = 0
   // What the first attempt failed with: what all of it fails with, if no other succeeds.
   private failure: Ending | undefined = undefined
-  private defects: Array<Cause.Reason<never>> = []
-  private cancelled: ((cause: Cause.Cause<never> | undefined) => void) | undefined = undefined
+  private defects: ReadonlyArray<Cause.Reason<never>> = []
+  private cancelled: ((exit: Ending) => void) | undefined = undefined
 
   constructor(
     hedging: Hedging,
@@ -161,15 +160,15 @@ class Race extends Timed {
     this.resume = resume
   }
 
-  start(): void {
+  start(now: number): void {
     const { budget } = this.hedging
-    this.startedAt = budget.timers.now()
-    budget.deposit(this.startedAt)
+    this.startedAt = now
+    budget.deposit(now)
     const delay = this.hedging.delay()
     this.launch()
     if (this.over || delay === undefined) return
     this.delay = delay
-    this.at = this.startedAt + delay
+    this.at = now + delay
     budget.timers.add(this)
   }
 
@@ -184,8 +183,8 @@ class Race extends Timed {
   }
 
   /** The caller is gone: so is all that runs, but for its finalizers, which are waited for. */
-  cancel(done: (cause: Cause.Cause<never> | undefined) => void): void {
-    if (this.over) return done(undefined)
+  cancel(done: (exit: Ending) => void): void {
+    if (this.over) return done(interrupted)
     // Cut off by a deadline, the first attempt took so long at least.
     if (this.enclosing?.rejection !== undefined && this.failure === undefined) this.record()
     this.cancelled = done
@@ -197,24 +196,23 @@ class Race extends Timed {
   won(winner: Attempt): void {
     if (this.over || this.winner !== undefined) return
     this.winner = winner
-    if (this.live.size === 1) return
-    for (const [attempt, interrupt] of this.live) {
-      if (attempt !== winner) interrupt()
-    }
+    if (this.live.length > 1) this.interrupt(winner)
   }
 
   private launch(): void {
     const attempt = new Attempt(this, this.started++ === 0)
-    this.live.set(attempt, starting)
-    const interrupt = this.run(attempt, (exit) => this.ended(attempt, exit))
-    if (!this.live.has(attempt)) return
-    this.live.set(attempt, interrupt)
+    this.live.push(attempt)
+    const running = this.run(attempt, (exit) => this.ended(attempt, exit))
+    if (attempt.over) return
+    attempt.running = running
     // All may be over because of what it did first.
-    if (this.over || this.winner !== undefined) interrupt()
+    if (this.over || this.winner !== undefined) attempt.interrupt()
   }
 
-  private ended(attempt: Attempt, exit: Ending): void {
-    if (!this.live.delete(attempt)) return
+  ended(attempt: Attempt, exit: Ending): void {
+    if (attempt.over) return
+    attempt.over = true
+    this.live.splice(this.live.indexOf(attempt), 1)
     if (this.over || (this.winner ?? attempt) !== attempt) return this.lost(exit)
     if (exit._tag === "Success") {
       // The first attempt, if it lost, took so long at least.
@@ -224,7 +222,7 @@ class Race extends Timed {
     // What is not a failure is a bug, or the work's own interruption: neither is hidden by another attempt.
     if (!exit.cause.reasons.every(Cause.isFailReason)) return this.finish(exit)
     if (attempt.isFirst) this.failure = exit
-    if (this.live.size === 0) this.finish(this.failure ?? exit)
+    if (this.live.length === 0) this.finish(this.failure ?? exit)
   }
 
   private finish(exit: Ending): void {
@@ -235,14 +233,20 @@ class Race extends Timed {
   private close(): void {
     this.over = true
     this.hedging.budget.timers.remove(this)
-    for (const interrupt of this.live.values()) interrupt()
+    if (this.live.length > 0) this.interrupt()
+  }
+
+  private interrupt(but?: Attempt): void {
+    for (const attempt of this.live.slice()) {
+      if (attempt !== but) attempt.interrupt()
+    }
   }
 
   // Its finalizers have run. Nobody waits for those of a loser; the defects in them are logged.
   private lost(exit: Ending): void {
     const defects = exit._tag === "Success" ? [] : exit.cause.reasons.filter(Cause.isDieReason)
     if (this.cancelled !== undefined) {
-      this.defects.push(...defects)
+      this.defects = [...this.defects, ...defects]
       this.settle()
     } else if (defects.length > 0) {
       Effect.runForkWith(this.context)(
@@ -252,10 +256,10 @@ class Race extends Timed {
   }
 
   private settle(): void {
-    if (this.live.size > 0 || this.cancelled === undefined) return
+    if (this.live.length > 0 || this.cancelled === undefined) return
     const done = this.cancelled
     this.cancelled = undefined
-    done(this.defects.length === 0 ? undefined : Cause.fromReasons(this.defects))
+    done(this.defects.length === 0 ? interrupted : Exit.failCause(Cause.fromReasons(this.defects)))
   }
 
   private record(): void {
@@ -264,11 +268,12 @@ class Race extends Timed {
   }
 }
 
-const starting = () => {}
-
 /** One of them, as what it passes sees it. */
 class Attempt implements Enclosing {
   readonly isFirst: boolean
+  /** What there is of it to interrupt: nothing while it starts. */
+  running: Running | undefined = undefined
+  over = false
   private readonly race: Race
 
   constructor(race: Race, isFirst: boolean) {
@@ -279,6 +284,9 @@ class Attempt implements Enclosing {
   get rejection(): Rejection | undefined {
     return this.race.enclosing?.rejection
   }
+  get deadlineAt(): number {
+    return this.race.enclosing?.deadlineAt ?? Infinity
+  }
   began(): void {
     this.race.enclosing?.began?.()
   }
@@ -287,6 +295,10 @@ class Attempt implements Enclosing {
   }
   succeeds(): void {
     this.race.won(this)
+  }
+
+  interrupt(): void {
+    this.running?.cancel((exit) => this.race.ended(this, exit))
   }
 }
 
@@ -309,10 +321,7 @@ export const hedge: Policy<Hedges> = {
       budget: group.shared(hedge)!.budget.settings
     }
   },
-  between: (spec, group) => {
-    const hedging = hedgingOf(spec, group)
-    return (inner, makeWork) => new HedgeWork(hedging, inner, makeWork)
-  }
+  between: (spec, group, inner) => new HedgeWork(hedgingOf(spec, group), inner)
 }
 
 const hedgingOf = (spec: Spec, group: GroupState): Hedging => {

@@ -1,6 +1,5 @@
 import * as Context from "effect/Context"
 import type { Call, Held } from "./Call.ts"
-import { enclosedBy, enclosedByNone } from "./Enclosing.ts"
 
 class CurrentHeld extends Context.Service<CurrentHeld, Held>()("@blackgate/core/Held") {}
 
@@ -14,25 +13,25 @@ export const heldIn = (context: Context.Context<never>): Held | undefined => {
   return held
 }
 
-/** The context of what no caller's permits are around, such as a run that several share. */
-export const heldByNone = (context: Context.Context<never>): Context.Context<never> =>
-  Context.getOrUndefined(context, CurrentHeld) === undefined ? context : Context.omit(CurrentHeld)(context)
-
-/** The context of what is inside of a call's permits. */
-export const heldBy = (call: Call): Context.Context<never> =>
-  call.held === undefined ? call.context : Context.add(call.context, CurrentHeld, call.held)
+/** The context of what is inside of these. */
+export const inside = (context: Context.Context<never>, held: Held): Context.Context<never> =>
+  Context.add(context, CurrentHeld, held)
 
 /** The context of a call's work. */
-export const contextOf = (call: Call): Context.Context<never> => {
-  const context = heldBy(call)
-  if (call.plan.encloses) return enclosedBy(context, call)
-  return call.plan.enclosed === true ? enclosedByNone(context) : context
-}
+export const contextOf = (call: Call): Context.Context<never> =>
+  call.held === undefined ? call.context : inside(call.context, call.held)
 
-/** The call whose permit of `pool` the fiber is inside of. A child that outlived the call is inside no longer. */
-export const holder = (held: Held | undefined, pool: object): Call | undefined => {
+/** What is held of this pool, if anything is. A child that outlived the call that held it is inside no longer. */
+export const holder = (held: Held | undefined, pool: object): Held["call"] | undefined => {
   for (; held !== undefined; held = held.outer) {
     if (held.pool === pool && !held.call.ended) return held.call
   }
   return undefined
+}
+
+/** Those that are left of a chain. */
+export const only = (held: Held | undefined, those: (held: Held) => boolean): Held | undefined => {
+  if (held === undefined) return undefined
+  const outer = only(held.outer, those)
+  return those(held) ? { pool: held.pool, call: held.call, outer } : outer
 }

@@ -21,7 +21,9 @@ export type Answer = number | "unavailable"
 
 /** Hands out the tokens of each key; without a key, those that all share who have none. */
 export interface Limiter {
-  take(key: string | undefined, tokens: number): Answer | Effect.Effect<Answer>
+  /** In milliseconds of its clock. */
+  now(): number
+  take(key: string | undefined, tokens: number, now?: number): Answer | Effect.Effect<Answer>
 }
 
 /** What is known of one key: nothing, from `until` on. */
@@ -55,8 +57,12 @@ export class MemoryLimiter implements Limiter {
     return this.buckets.size
   }
 
-  take(key: string | undefined, tokens: number): number {
-    const now = millis(this.clock) - this.startedAt // counted from the start, for the sake of precision
+  now(): number {
+    return millis(this.clock)
+  }
+
+  take(key: string | undefined, tokens: number, instant: number = this.now()): number {
+    const now = instant - this.startedAt // counted from the start, for the sake of precision
     if (key === undefined) return this.takeFrom(this.common, tokens, now)
     let bucket = this.buckets.get(key)
     if (bucket === undefined) this.buckets.add(bucket = new Bucket(key), now)
@@ -111,6 +117,10 @@ export class ServiceLimiter implements Limiter {
     this.limiter = limiter
     this.clock = steady(clock)
     this.context = Context.add(context, Clock.Clock, this.clock)
+  }
+
+  now(): number {
+    return millis(this.clock)
   }
 
   take(key: string | undefined, tokens: number): Answer | Effect.Effect<Answer> {

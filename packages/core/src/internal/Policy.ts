@@ -4,7 +4,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
 import type * as Pool from "../Pool.ts"
-import type { Gate, MakeWork, Plan, Settle, Work } from "./Call.ts"
+import type { Gate, Plan, Settle, Work } from "./Call.ts"
 import type { GroupState } from "./GroupState.ts"
 
 /** What a command says of its own behaviour: each policy reads what is its own. */
@@ -46,12 +46,11 @@ export interface Policy<State = unknown> {
   /** Its settings for a command of a group; `undefined` where it does nothing. */
   settings(spec: Spec, group: GroupState): Settings | undefined
   gate?(spec: Spec, group: GroupState): Gate
-  between?(spec: Spec, group: GroupState): Between
+  /** Work that is done by calls of the inner plan. */
+  between?(spec: Spec, group: GroupState, inner: Plan): Work
   /** Those that have one stand outside of all gates: what they answer is neither counted nor bounded. */
   settle?(spec: Spec, group: GroupState): Settle
   /** Whether its gate asks when the work started. */
-  readonly measuresWork?: boolean
+  measuresWork?(spec: Spec, group: GroupState): boolean
 }
 
-/** Makes work that is done by calls of the inner plan. */
-export type Between = (inner: Plan, makeWork: MakeWork) => Work

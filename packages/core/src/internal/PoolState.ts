@@ -1,4 +1,3 @@
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
@@ -92,18 +91,18 @@ export class PoolState implements Admission {
   }
 
   /** The refusal of a call that comes from inside another one, unless that is allowed. */
-  reentered(context: Context.Context<never>, key: string): PoolReentered | undefined {
+  reentered(call: Call): PoolReentered | undefined {
     if (this.reentrant) return undefined
-    const outer = holder(heldIn(context), this)
+    const outer = holder(call.held ??= heldIn(call.context), this)
     if (outer === undefined) return undefined
     this.rejected++
-    return new PoolReentered(this.name, key, outer.plan.key)
+    return new PoolReentered(this.name, call.plan.key, outer.plan.key)
   }
 
   take(call: Call): this {
     this.active++
     this.admitted++
-    if (!this.reentrant) call.held = { pool: this, call, outer: call.held ?? heldIn(call.context) }
+    if (!this.reentrant) call.held = { pool: this, call, outer: call.held }
     return this
   }
 
@@ -159,7 +158,7 @@ export class PoolGate implements Gate {
 
   enter(call: Call): Admission | undefined {
     const { pool } = this
-    const reentered = pool.reentered(call.context, call.plan.key)
+    const reentered = pool.reentered(call)
     if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
     if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
@@ -186,7 +185,7 @@ class Standing extends Timed implements Place, Waiter<Standing> {
     this.pool = pool
     this.call = call
     this.priority = priority
-    this.since = pool.timers.now()
+    this.since = call.now(pool.timers)
     this.at = this.since + pool.queueTimeoutMillis
     pool.line.join(this)
     if (this.at !== Infinity) pool.timers.add(this)

@@ -11,7 +11,6 @@ type Run = (attempt: Attempt, ...args: ReadonlyArray<never>) => PromiseLike<unkn
 export class PromiseWork implements Work {
   private readonly run: Run
   private readonly failure: ((error: unknown) => unknown) | undefined
-  private attempt: Attempt | undefined = undefined
 
   constructor(run: Run, failure: ((error: unknown) => unknown) | undefined) {
     this.run = run
@@ -19,7 +18,8 @@ export class PromiseWork implements Work {
   }
 
   start(call: Call): void {
-    const attempt = this.attempt = new Attempt()
+    const attempt = new Attempt()
+    call.running = attempt
     let promise: PromiseLike<unknown>
     try {
       promise = this.run(attempt, ...call.args as ReadonlyArray<never>)
@@ -33,8 +33,9 @@ export class PromiseWork implements Work {
     )
   }
 
-  stop(): void {
-    this.attempt?.abort()
+  stop(call: Call): void {
+    const attempt = call.running as Attempt | undefined
+    attempt?.abort()
   }
 
   private failed(error: unknown): Ending {

@@ -97,8 +97,9 @@ export class RateLimitGate implements Gate, Admission {
 
   enter(call: Call): Admission | undefined {
     const key = this.keyOf?.(...call.args as Array<never>)
-    const said = this.shared.limiter.take(key, this.tokens)
-    return Effect.isEffect(said) ? this.ask(call, key, said) : this.hear(call, key, said)
+    const { limiter } = this.shared
+    const said = limiter.take(key, this.tokens, call.now(limiter))
+    return typeof said === "object" ? this.ask(call, key, said) : this.hear(call, key, said)
   }
 
   leave(): void {}

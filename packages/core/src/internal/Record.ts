@@ -48,14 +48,14 @@ export class Record implements Gate, Admission {
   }
 
   enter(call: Call): Admission {
-    call.startedAt = this.timers.now()
+    call.startedAt = call.now(this.timers)
     return this
   }
 
   leave(call: Call, exit: Ending): void {
     const outcome = outcomeOf(this.group, call, exit)
     this.counts[outcome]++
-    this.duration.record((this.timers.now() - call.startedAt) / 1000)
+    this.duration.record((call.now(this.timers) - call.startedAt) / 1000)
     this.queueWait.record(call.queuedFor / 1000)
     this.attempts.record(call.attempts)
     const span = call.span

@@ -14,7 +14,6 @@ import type * as Retry from "../Retry.ts"
 import type * as RetryBudget from "../RetryBudget.ts"
 import { Budget, budgetOptions, BudgetTypeId, settingsOf as budgetSettingsOf } from "./Budget.ts"
 import type { Admission, Call, Ending, Gate, Place, Plan } from "./Call.ts"
-import { enclosingOf } from "./Enclosing.ts"
 import { groupOf, GroupTypeId } from "./GroupState.ts"
 import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
@@ -81,7 +80,7 @@ class RetryGate implements Gate {
 
   enter(call: Call): Admission {
     const { budget } = this
-    budget.deposit(call.startedAt === 0 ? budget.timers.now() : call.startedAt)
+    budget.deposit(call.startedAt === 0 ? call.now(budget.timers) : call.startedAt)
     return new Attempts(this, call)
   }
 }
@@ -173,7 +172,7 @@ class Attempts extends Timed implements Admission, Place {
     const { call, gate: { budget } } = this
     const now = budget.timers.now()
     this.at = now + millis
-    const deadlineAt = Math.min(call.deadlineAt, enclosingOf(call.context)?.deadlineAt ?? Infinity)
+    const deadlineAt = Math.min(call.deadlineAt, call.enclosing?.deadlineAt ?? Infinity)
     if (this.at >= deadlineAt || budget.timers.closed || !budget.spend(now)) return this.pending
     this.retries++
     call.hold(this)
@@ -252,7 +251,6 @@ export const withBudget = <A, E, R>(
       key: budget.name,
       gates: [new RetryGate(budget, settings)],
       detach: false,
-      encloses: false,
       clock: undefined
     }
   }

@@ -19,6 +19,10 @@ export const staleOptions = Schema.Struct({
 
 // `any`: arguments and failures are those of the run, which these are handed back to.
 type Options = Stale.Options<any, any>
+interface Clock {
+  now(): number
+}
+
 type Run = Effect.Effect<unknown, unknown, unknown>
 
 class Value extends Entry {
@@ -43,17 +47,17 @@ export class LastGood {
   }
 
   /** Remembers what a run has answered, and answers instead of one that has failed; `served` is called then. */
-  settle(exit: Ending, call: Asked, now: () => number, served: () => void): Effect.Effect<unknown, unknown> {
+  settle(exit: Ending, call: Asked, clock: Clock, served: () => void): Effect.Effect<unknown, unknown> {
     const { key, when } = this.options
     if (exit._tag === "Success") {
-      this.keep(key(...call.args), exit.value, now())
+      this.keep(key(...call.args), exit.value, call.now(clock))
       return exit
     }
     // A defect stays one, and an interruption too.
     const failed = failedWith(exit)
     const kept = failed === undefined ? undefined : this.values.get(key(...call.args))
     if (failed === undefined || kept === undefined) return asLeft(exit)
-    if (when?.(failed.error) !== false && now() < kept.until) {
+    if (when?.(failed.error) !== false && call.now(clock) < kept.until) {
       served()
       if (call.span?._tag === "Span") call.span.attribute("blackgate.stale", true)
       return Exit.succeed(kept.value)
@@ -64,9 +68,10 @@ export class LastGood {
   }
 
   /** The same around an effect that stands alone. */
-  around(run: Run, args: ReadonlyArray<unknown>, now: () => number): Run {
+  around(run: Run, args: ReadonlyArray<unknown>, clock: Clock): Run {
     return Effect.withFiber(({ cache }) => {
-      const settle = (exit: Ending) => this.settle(exit, { args, span: cache.span }, now, () => {})
+      const call: Asked = { args, span: cache.span, now: (clock) => clock.now() }
+      const settle = (exit: Ending) => this.settle(exit, call, clock, () => {})
       return Effect.matchCauseEffect(run, {
         onSuccess: (value) => settle(Exit.succeed(value)),
         onFailure: (cause) => settle(Exit.failCause(cause))
@@ -102,10 +107,9 @@ export const stale: Policy<Shared> = {
     if (lastGood === undefined) all.set(spec, lastGood = new LastGood(spec["stale"] as Options))
     const values = lastGood
     const record = group.record(spec.key)
-    const now = () => group.timers.now()
     const served = () => {
       record.degraded++
     }
-    return (exit, call) => values.settle(exit, call, now, served)
+    return (exit, call) => values.settle(exit, call, group.timers, served)
   }
 }

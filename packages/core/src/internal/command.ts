@@ -10,7 +10,7 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type * as Group from "../Group.ts"
 import { checkUnsafe } from "../InvalidOptions.ts"
-import { Call, type MakeWork, type Plan } from "./Call.ts"
+import { Call, type Plan, type Work } from "./Call.ts"
 import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
@@ -44,19 +44,19 @@ const compiler = (spec: Spec, ref: Ref) => {
   }
 }
 
-const command = (key: string, options: any, makeWork: MakeWork): any => {
+const command = (key: string, options: any, own: Work): any => {
   const { group, ...policies } = options
   const spec: Spec = { ...policies, key }
   const planIn = compiler(spec, group)
-  return Object.assign((...args: ReadonlyArray<any>) => passWork(planIn, args, makeWork), {
-    [TypeId]: { spec, group, planIn, makeWork },
+  return Object.assign((...args: ReadonlyArray<any>) => passWork(planIn, args, own), {
+    [TypeId]: { spec, group, own, planIn },
     key
   })
 }
 
 export const make = (key: string, run: (...args: Array<any>) => AnyEffect, options: any): any => {
   checkUnsafe(key, ofMake, options)
-  return command(key, options, () => new EffectWork(run))
+  return command(key, options, new EffectWork(run))
 }
 
 export const callback = (
@@ -65,7 +65,7 @@ export const callback = (
   options: any
 ): any => {
   checkUnsafe(key, ofCallback, options)
-  return command(key, options, () => new CallbackWork(register))
+  return command(key, options, new CallbackWork(register))
 }
 
 export const promise = (
@@ -74,12 +74,12 @@ export const promise = (
   { catch: failure, ...options }: any
 ): any => {
   checkUnsafe(key, ofMake, options)
-  return command(key, { detach: true, ...options }, () => new PromiseWork(run, failure))
+  return command(key, { detach: true, ...options }, new PromiseWork(run, failure))
 }
 
 export const promisify = (command: any): any =>
   Effect.contextWith((context: Context.Context<never>) => {
-    const { makeWork, planIn } = command[TypeId]
+    const { own, planIn } = command[TypeId]
     const span = Context.getOrUndefined(context, Tracer.ParentSpan)
     return Effect.succeed((...args: ReadonlyArray<any>) =>
       new Promise((resolve, reject) => {
@@ -88,15 +88,14 @@ export const promisify = (command: any): any =>
         // No fiber is forked but for what answers instead of a call.
         const resume = (said: AnyEffect) =>
           Exit.isExit(said) ? hear(said) : Effect.runForkWith(context)(said as Effect.Effect<any, any>).addObserver(hear)
-        new Call(planIn(context), makeWork, args, context, span, resume).advance()
+        new Call(planIn(context), own, args, context, span, resume, undefined, undefined).advance()
       })
     )
   })
 
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
   checkUnsafe(options.key, ofWithin, options)
-  const run = () => self
-  return passWork(compiler(options, group), [], () => new EffectWork(run))
+  return passWork(compiler(options, group), [], new EffectWork(() => self))
 }
 
 export const policiesOf = (command: any): any =>

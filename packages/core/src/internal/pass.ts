@@ -3,7 +3,7 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Fiber from "effect/Fiber"
-import { Call, type Ending, type MakeWork, type Plan } from "./Call.ts"
+import { Call, type Ending, type Plan, type Work } from "./Call.ts"
 import { EffectWork } from "./EffectWork.ts"
 
 /** Work, begun once the gates have let it in. */
@@ -12,11 +12,11 @@ import { EffectWork } from "./EffectWork.ts"
 export const passWork = (
   planIn: (context: Context.Context<never>) => Plan,
   args: ReadonlyArray<unknown>,
-  makeWork: MakeWork
+  own: Work
 ): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume) => {
     const { cache, context } = Fiber.getCurrent()!
-    const call = new Call(planIn(context), makeWork, args, context, cache.span, resume)
+    const call = new Call(planIn(context), own, args, context, cache.span, resume, undefined, undefined)
     call.advance()
     return call.ended ? undefined : new Cancellation(call)
   })
@@ -47,4 +47,4 @@ export const pass = (
   args: ReadonlyArray<unknown>,
   effect: Effect.Effect<unknown, unknown, unknown>
 ): Effect.Effect<unknown, unknown, unknown> =>
-  passWork(typeof plan === "function" ? plan : () => plan, args, () => new EffectWork(() => effect))
+  passWork(typeof plan === "function" ? plan : () => plan, args, new EffectWork(() => effect))

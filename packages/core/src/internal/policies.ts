@@ -3,7 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
-import type { Gate, Plan, Settle } from "./Call.ts"
+import type { Gate, Plan, Settle, Work } from "./Call.ts"
 import { circuit } from "./CircuitGate.ts"
 import { coalesce } from "./CoalesceWrap.ts"
 import { attemptTimeout, timeout, total } from "./Deadline.ts"
@@ -67,14 +67,12 @@ export const list = (spec: Spec, group: GroupState): ReadonlyArray<Settings & { 
 export const compile = (spec: Spec, group: GroupState): Plan => {
   let gates: Array<Gate> = []
   let measures = false
-  let work: Plan["work"]
+  let work: Work | undefined
   let settle: Settle | undefined
-  const plan = (enclosed: boolean): Plan => ({
+  const plan = (): Plan => ({
     key: spec.key,
     gates,
     detach: spec.detach === true,
-    encloses: work !== undefined,
-    enclosed,
     clock: measures ? group.timers : undefined,
     work,
     settle
@@ -82,16 +80,15 @@ export const compile = (spec: Spec, group: GroupState): Plan => {
   for (const policy of policies.toReversed()) {
     if (policy.settings(spec, group) === undefined) continue
     if (policy.gate !== undefined) gates.unshift(policy.gate(spec, group))
-    measures ||= policy.measuresWork === true
+    measures ||= policy.measuresWork?.(spec, group) === true
     if (policy.between !== undefined) {
-      const [inner, between] = [plan(true), policy.between(spec, group)]
-      work = (makeWork) => between(inner, makeWork)
+      work = policy.between(spec, group, plan())
       gates = []
       measures = false
     }
     if (policy.settle !== undefined) settle = inTurn(settle, policy.settle(spec, group))
   }
-  return plan(false)
+  return plan()
 }
 
 const inTurn = (first: Settle | undefined, second: Settle): Settle =>
