@@ -2,13 +2,14 @@ import { assert, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
-import { Timed, Timers } from "../../packages/core/src/internal/Timers.ts"
+import { type Timed, Timers } from "../../packages/core/src/internal/Timers.ts"
 
-class Entry extends Timed {
+class Entry implements Timed {
+  index = -1
+  order = 0
   readonly at: number
   private readonly elapsed: () => void
   constructor(at: number, elapsed: () => void) {
-    super()
     this.at = at
     this.elapsed = elapsed
   }

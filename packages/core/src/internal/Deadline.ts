@@ -4,7 +4,7 @@ import { CommandTimeout } from "../CommandError.ts"
 import { duration } from "../InvalidOptions.ts"
 import type { Admission, Call, Gate } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
-import { Timed, type Timers } from "./Timers.ts"
+import type { Timed, Timers } from "./Timers.ts"
 
 type Bound = CommandTimeout["option"]
 
@@ -32,14 +32,15 @@ class Deadline implements Gate {
   }
 }
 
-class Entry extends Timed implements Admission {
+class Entry implements Timed, Admission {
+  index = -1
+  order = 0
   readonly at: number
   private readonly deadline: Deadline
   private readonly call: Call
   private readonly depth: number
 
   constructor(deadline: Deadline, call: Call) {
-    super()
     this.deadline = deadline
     this.call = call
     this.depth = call.depth

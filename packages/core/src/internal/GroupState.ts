@@ -97,7 +97,11 @@ export class GroupState implements Group.Group {
 }
 
 /** A group, given as a value, or as a class, whose service is in the context. */
-export const groupOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): GroupState => {
-  const group = Context.isKey(ref) ? Context.getUnsafe(context, ref) : ref
-  return group as GroupState // the one class that implements it
+export const groupOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): GroupState => groupIn(ref)(context)
+
+/** The same where the question is put again and again. */
+export const groupIn = (ref: Group.Ref<unknown>): (context: Context.Context<never>) => GroupState => {
+  // `GroupState` is the one class that implements a group.
+  if (Context.isKey(ref)) return (context) => Context.getUnsafe(context, ref) as GroupState
+  return () => ref as GroupState
 }

@@ -16,7 +16,7 @@ import { Latencies } from "./Latencies.ts"
 import { defectsOf } from "./pass.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import type { Rejection } from "./Rejection.ts"
-import { Timed } from "./Timers.ts"
+import type { Timed } from "./Timers.ts"
 
 /** What a hedge can be given. */
 const hedgeFields = {
@@ -125,7 +125,9 @@ const interrupted = Exit.failCause(Cause.interrupt())
 type Run = (attempt: Attempt, ended: (exit: Ending) => void) => Running
 
 /** The attempts of one call, started one after the other and running side by side. */
-class Race extends Timed implements Running {
+class Race implements Timed, Running {
+  index = -1
+  order = 0
   at = 0
   over = false
   private readonly hedging: Hedging
@@ -152,7 +154,6 @@ class Race extends Timed implements Running {
     enclosing: Enclosing | undefined,
     resume: (exit: Ending) => void
   ) {
-    super()
     this.hedging = hedging
     this.run = run
     this.context = context

@@ -7,7 +7,7 @@ import type { Admission, Call, Gate, Place } from "./Call.ts"
 import { heldIn, holder } from "./Held.ts"
 import { Line, type Waiter } from "./Line.ts"
 import type { Policy } from "./Policy.ts"
-import { Timed, type Timers } from "./Timers.ts"
+import type { Timed, Timers } from "./Timers.ts"
 
 export const PoolTypeId = "~@blackgate/core/Pool"
 
@@ -171,7 +171,9 @@ export class PoolGate implements Gate {
 }
 
 /** A call in the line. */
-class Standing extends Timed implements Place, Waiter<Standing> {
+class Standing implements Timed, Place, Waiter<Standing> {
+  index = -1
+  order = 0
   next: Standing | undefined = undefined
   previous: Standing | undefined = undefined
   readonly pool: PoolState
@@ -181,7 +183,6 @@ class Standing extends Timed implements Place, Waiter<Standing> {
   readonly at: number
 
   constructor(pool: PoolState, call: Call, priority: number) {
-    super()
     this.pool = pool
     this.call = call
     this.priority = priority

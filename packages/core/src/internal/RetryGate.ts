@@ -18,7 +18,7 @@ import { groupOf, GroupTypeId } from "./GroupState.ts"
 import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
-import { Timed, type Timers } from "./Timers.ts"
+import type { Timed, Timers } from "./Timers.ts"
 import { waitFor } from "./waitFor.ts"
 
 /** Delays come from a schedule, or from `base` and `max`. */
@@ -86,7 +86,9 @@ class RetryGate implements Gate {
 }
 
 /** The attempts of one call, and the place where it waits between them. */
-class Attempts extends Timed implements Admission, Place {
+class Attempts implements Timed, Admission, Place {
+  index = -1
+  order = 0
   at = 0
   private readonly gate: RetryGate
   private readonly call: Call
@@ -99,7 +101,6 @@ class Attempts extends Timed implements Admission, Place {
   private step: Step | undefined = undefined
 
   constructor(gate: RetryGate, call: Call) {
-    super()
     this.gate = gate
     this.call = call
   }
@@ -185,7 +186,7 @@ class Attempts extends Timed implements Admission, Place {
   }
 
   /** Nothing will wake it any more. */
-  override cease(): void {
+  cease(): void {
     this.end(this.pending!)
   }
 

@@ -14,7 +14,7 @@ import { Call, type Plan, type Work } from "./Call.ts"
 import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
-import { groupOf, type GroupState } from "./GroupState.ts"
+import { groupIn, groupOf, type GroupState } from "./GroupState.ts"
 import { passWork } from "./pass.ts"
 import { PromiseWork } from "./PromiseWork.ts"
 import { compile, list, optionsOf } from "./policies.ts"
@@ -34,8 +34,9 @@ const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach
 const compiler = (spec: Spec, ref: Ref) => {
   let last: GroupState | undefined
   let compiled: Plan | undefined
+  const find = groupIn(ref)
   return (context: Context.Context<never>): Plan => {
-    const group = groupOf(ref, context)
+    const group = find(context)
     if (compiled === undefined || group !== last) {
       compiled = compile(spec, group)
       last = group

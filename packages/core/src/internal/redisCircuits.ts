@@ -26,7 +26,7 @@ import type {
 import { check, duration, whole } from "../InvalidOptions.ts"
 import { type Address, CircuitScript, type Moved, type Policy, policyOf } from "./circuitScripts.ts"
 import { RedisHealth } from "./redisHealth.ts"
-import { Timed, Timers } from "./Timers.ts"
+import { type Timed, Timers } from "./Timers.ts"
 import * as Transitions from "./transitions.ts"
 
 const optionsSchema = Schema.Struct({
@@ -345,14 +345,15 @@ class RedisTicket implements Ticket {
  * A call that waits to be let in, for so long and no longer. What was asked is never taken back: an answer that comes too late for
  * its call may be a probe's place, which has to be given back.
  */
-class Asked extends Timed {
+class Asked implements Timed {
+  index = -1
+  order = 0
   readonly at: number
   private readonly means: Means
   private readonly answers: number
   private resume: ((said: Effect.Effect<Ticket | Refusal>) => void) | undefined
 
   constructor(means: Means, resume: (said: Effect.Effect<Ticket | Refusal>) => void) {
-    super()
     this.means = means
     this.resume = resume
     this.answers = means.health.answers
