@@ -35,7 +35,7 @@ describe("gates", () => {
   }
 
   const through = (gates: ReadonlyArray<Gate>, detach = false) => (effect: Effect.Effect<unknown, unknown>) =>
-    pass({ key: "k", gates, detach, clock: undefined }, [], effect) as Effect.Effect<unknown, unknown>
+    pass({ key: "k", gates, keeps: true, detach, clock: undefined }, [], effect) as Effect.Effect<unknown, unknown>
 
   it.effect("are passed from the outside in, and told how the call ended from the inside out, once each", () =>
     Effect.gen(function*() {

@@ -195,7 +195,7 @@ export const withPermit: {
     pass(planOf(ref, options), [], self) as Effect.Effect<A, E | PoolError, R | Self>
 )
 
-const plain = { detach: false, clock: undefined }
+const plain = { keeps: false, detach: false, clock: undefined }
 
 // Pools rarely change between the calls of one program: the plan of the last one is kept.
 const planOf = (

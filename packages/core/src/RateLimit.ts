@@ -163,7 +163,7 @@ export const withLimit: {
     checkUnsafe(name, rateLimitCommandOptions, options)
     const shared = limit as Shared // `RateLimit` is what users see of it
     const gate = new RateLimitGate(shared, name, { key: key === undefined ? undefined : () => key, tokens })
-    const plan = { key: name, gates: [gate], detach: false, clock: undefined }
+    const plan = { key: name, gates: [gate], keeps: false, detach: false, clock: undefined }
     return pass(plan, [], self) as Effect.Effect<A, E | RateLimited, R>
   }
 )

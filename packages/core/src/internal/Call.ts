@@ -23,6 +23,8 @@ export type Ending = Exit.Exit<unknown, unknown>
 export interface Gate {
   /** Admits the call; or answers `undefined`, after `call.refuse(why)` or `call.hold(place)`. */
   enter(call: Call): Admission | undefined
+  /** Whether its admissions have an `again`: to look for it at each of them costs more than to ask most of them. */
+  readonly keeps?: boolean
 }
 
 /** What an admitted call holds until it ends. Often the gate itself. */
@@ -69,10 +71,19 @@ export type Settle = (exit: Ending, call: Asked) => Effect.Effect<unknown, unkno
 
 export type Asked = Pick<Call, "args" | "span" | "now">
 
+/** Something that is due at a time: it is not set before the call waits for something, which a refused one never does. */
+export interface Due {
+  /** The one that the call met before. */
+  readonly before: Due | undefined
+  set(): void
+}
+
 /** What all calls of a command have in common. */
 export interface Plan {
   readonly key: string
   readonly gates: ReadonlyArray<Gate>
+  /** Whether one of them `keeps` calls. */
+  readonly keeps: boolean
   /** The caller does not wait for work that was told to stop. */
   readonly detach: boolean
   /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
@@ -87,6 +98,12 @@ export interface Held {
   readonly pool: object
   readonly call: { readonly ended: boolean; readonly plan: { readonly key: string } }
   readonly outer: Held | undefined
+}
+
+// Of two that are due at one instant the outer one is to come first.
+const setInOrder = (due: Due): void => {
+  if (due.before !== undefined) setInOrder(due.before)
+  due.set()
 }
 
 /** More than any depth. */
@@ -147,6 +164,8 @@ export class Call implements Running, Enclosing {
   private verdict: Exit.Exit<never, unknown> | undefined = undefined
   // `none` for the verdict of no gate: a number like any depth, which engines hold in place.
   private verdictOf = none
+  /** What is to be set when it waits for something: the latest. */
+  due: Due | undefined = undefined
   // The time of this step, if it was read.
   private time = -1
 
@@ -211,6 +230,7 @@ export class Call implements Running, Enclosing {
     this.working = true
     this.work.start(this)
     this.time = -1
+    if (this.working) this.setDue()
     // An abort that came from inside `start` found nothing to stop yet.
     if (this.working && this.verdict !== undefined) this.stop()
   }
@@ -237,6 +257,13 @@ export class Call implements Running, Enclosing {
   hold(place: Place): undefined {
     this.place = place
     this.time = -1
+    this.setDue()
+  }
+
+  private setDue(): void {
+    if (this.due === undefined) return
+    setInOrder(this.due)
+    this.due = undefined
   }
 
   /** Whether it still waits where it was put. */
@@ -279,10 +306,10 @@ export class Call implements Running, Enclosing {
   /** The work is over. */
   end(exit: Ending): void {
     if (this.ended) return
-    const admissions = this.admissions
+    const { admissions, plan: { keeps } } = this
     this.working = false
     this.place = undefined
-    this.time = -1
+    if (this.worked) this.time = -1 // it may have taken its time, before it came back at once
     if (this.inside !== undefined && exit._tag === "Success" && this.verdict === undefined) this.inside.succeeds?.()
     while (this.depth > 0) {
       if (this.verdict !== undefined) exit = withDefects(this.verdict, exit)
@@ -291,7 +318,7 @@ export class Call implements Running, Enclosing {
         this.verdictOf = none
       }
       const admission = admissions[this.depth - 1]!
-      if (admission.again !== undefined && this.verdict === undefined && !this.answered) {
+      if (keeps && admission.again !== undefined && this.verdict === undefined && !this.answered) {
         const ending = this.askAgain(admission, exit)
         if (ending !== undefined) exit = ending
         else if (this.verdict === undefined) return

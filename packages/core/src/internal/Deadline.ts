@@ -2,7 +2,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { CommandTimeout } from "../CommandError.ts"
 import { duration } from "../InvalidOptions.ts"
-import type { Admission, Call, Gate } from "./Call.ts"
+import type { Admission, Call, Due, Gate } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
 import type { Timed, Timers } from "./Timers.ts"
 
@@ -32,10 +32,12 @@ class Deadline implements Gate {
   }
 }
 
-class Entry implements Timed, Admission {
+class Entry implements Timed, Due, Admission {
   index = -1
   order = 0
   readonly at: number
+  readonly before: Due | undefined
+  private over = false
   private readonly deadline: Deadline
   private readonly call: Call
   private readonly depth: number
@@ -48,7 +50,12 @@ class Entry implements Timed, Admission {
     const from = deadline.option === "attemptTimeout" || call.startedAt === 0 ? call.now(deadline.timers) : call.startedAt
     this.at = from + deadline.millis
     if (deadline.option !== "attemptTimeout" && this.at < call.deadlineAt) call.deadlineAt = this.at
-    deadline.timers.add(this)
+    this.before = call.due
+    call.due = this
+  }
+
+  set(): void {
+    if (!this.over) this.deadline.timers.add(this)
   }
 
   answered(): void {
@@ -56,6 +63,7 @@ class Entry implements Timed, Admission {
   }
 
   leave(): void {
+    this.over = true
     this.deadline.timers.remove(this)
   }
 

@@ -70,6 +70,7 @@ const settingsOf = (options: Retry.Options<never>): Settings => ({
 
 /** Sends a failed call through the gates behind it again, after a delay, for as long as the budget lasts. */
 class RetryGate implements Gate {
+  readonly keeps = true
   readonly budget: Budget
   readonly settings: Settings
 
@@ -251,6 +252,7 @@ export const withBudget = <A, E, R>(
     return {
       key: budget.name,
       gates: [new RetryGate(budget, settings)],
+      keeps: true,
       detach: false,
       clock: undefined
     }

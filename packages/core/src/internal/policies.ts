@@ -72,6 +72,7 @@ export const compile = (spec: Spec, group: GroupState): Plan => {
   const plan = (): Plan => ({
     key: spec.key,
     gates,
+    keeps: gates.some(({ keeps }) => keeps === true),
     detach: spec.detach === true,
     clock: measures ? group.timers : undefined,
     work,
