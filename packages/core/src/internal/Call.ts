@@ -225,6 +225,7 @@ export class Call implements Running, Enclosing {
       return this.end(Exit.die(defect)) // a key that is made of the arguments, say, by a function that throws
     }
     if (work === undefined) this.began()
+    else this.setDue() // before anything of the plan inside is
     this.worked = true
     if (clock !== undefined) this.workedFrom = this.now(clock)
     this.working = true
