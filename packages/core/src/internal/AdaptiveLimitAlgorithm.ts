@@ -1,6 +1,10 @@
+import * as Duration from "effect/Duration"
+
 /** How a limit follows the latency that is measured under it. */
 export interface Algorithm {
   readonly name: "gradient" | "aimd"
+  /** Its own, to be shown. */
+  settings(): { readonly [setting: string]: unknown }
   /** From when on a call is slow, in milliseconds. */
   slowerThan(baseline: number | undefined): number
   /**
@@ -24,6 +28,10 @@ export class Gradient implements Algorithm {
   constructor(tolerance: number, smoothing: number) {
     this.tolerance = tolerance
     this.smoothing = smoothing
+  }
+
+  settings() {
+    return { tolerance: this.tolerance, smoothing: this.smoothing }
   }
 
   slowerThan(baseline: number | undefined): number {
@@ -51,6 +59,10 @@ export class Aimd implements Algorithm {
     this.target = target
     this.increase = increase
     this.backoff = backoff
+  }
+
+  settings() {
+    return { target: Duration.millis(this.target), increase: this.increase, backoff: this.backoff }
   }
 
   slowerThan(): number {

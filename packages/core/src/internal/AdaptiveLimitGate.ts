@@ -126,9 +126,18 @@ export const adaptiveLimit: Policy<AdaptiveLimitControl> = {
   settings: (_, group) => {
     const control = group.shared(adaptiveLimit)
     if (control === undefined) return undefined
-    const { algorithm: { name, ...own }, baseline, initial, minimumCalls, quantile, window } = control.settings
-    const common = { algorithm: name, min: control.floor, max: control.ceiling, initial, window: Duration.millis(window) }
-    return { ...common, minimumCalls, quantile, ...own, ...(baseline === undefined ? {} : { baseline }) }
+    const { algorithm, baseline, initial, minimumCalls, quantile, window } = control.settings
+    return {
+      algorithm: algorithm.name,
+      min: control.floor,
+      max: control.ceiling,
+      initial,
+      window: Duration.millis(window),
+      minimumCalls,
+      quantile,
+      ...algorithm.settings(),
+      ...(baseline === undefined ? {} : { baseline: { ...baseline, every: Duration.millis(baseline.every) } })
+    }
   },
   gate: (_, group) => new AdaptiveLimitGate(group.shared(adaptiveLimit)!, group.pool)
 }
