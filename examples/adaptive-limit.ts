@@ -28,7 +28,9 @@ const watch = (title: string) =>
     const { active, queued } = yield* Pool.statistics(group.pool)
     const millis = (time: Duration.Duration | undefined) => Math.round(Duration.toMillis(time ?? 0))
     yield* Console.log(
-      `${title}: limit ${limit}, active ${active}, queued ${queued}; a call takes ${millis(latency)} ms, at the least ${millis(baseline)} ms`
+      `${title}: limit ${limit}, active ${active}, queued ${queued}; a call takes ${millis(latency)} ms, at the least ${
+        millis(baseline)
+      } ms`
     )
   })
 

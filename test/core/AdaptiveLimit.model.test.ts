@@ -251,9 +251,11 @@ const algorithm = fc.oneof(
   fc.tuple(fc.double({ min: 1, max: 1e6, noNaN: true }), share).map(([tolerance, smoothing]) =>
     new Gradient(tolerance, smoothing)
   ),
-  fc.tuple(fc.double({ min: 1e-3, max: 1e9, noNaN: true }), fc.double({ min: 1e-6, max: 1e6, noNaN: true }), share).map((
-    [target, increase, backoff]
-  ) => new Aimd(target, increase, backoff * 0.999))
+  fc.tuple(fc.double({ min: 1e-3, max: 1e9, noNaN: true }), fc.double({ min: 1e-6, max: 1e6, noNaN: true }), share).map(
+    (
+      [target, increase, backoff]
+    ) => new Aimd(target, increase, backoff * 0.999)
+  )
 )
 
 const millis = fc.oneof(
@@ -271,41 +273,44 @@ const event = fc.oneof(
 
 describe("26. between a floor and a ceiling", () => {
   it("the limit is a whole number, whatever calls take and whatever the clock does", () => {
-    fc.assert(fc.property(
-      algorithm,
-      fc.record({
-        min: fc.integer({ min: 1, max: 1000 }),
-        initial: fc.integer({ min: 1, max: 1000 }),
-        window: fc.double({ min: 0.001, max: 1e6, noNaN: true }),
-        minimumCalls: fc.integer({ min: 1, max: 50 }),
-        quantile: share,
-        baseline: fc.record({
-          every: fc.double({ min: 0.001, max: 1e7, noNaN: true }),
-          calls: fc.integer({ min: 1, max: 50 }),
-          jitter: fc.double({ min: 0, max: 1, noNaN: true })
-        })
-      }),
-      fc.integer({ min: 1, max: 1000 }),
-      fc.array(event, { maxLength: 100 }),
-      (algorithm, settings, ceiling, events) => {
-        const baseline = algorithm.name === "gradient" ? settings.baseline : undefined
-        const driver = new Driver(algorithm, { ...settings, baseline }, ceiling, Math.random)
-        const { control } = driver
-        for (const event of events) {
-          if (event._tag === "took") driver.calls(event.many, event.millis)
-          else if (event._tag === "failed") for (let i = 0; i < event.many; i++) control.failed(driver.now)
-          else if (event._tag === "pass") driver.now += event.millis
-          else if (event._tag === "began") control.began(event.active)
-          else control.moveCeiling(event.ceiling)
-          for (const limit of [control.limit, driver.set.at(-1)!]) {
-            assert.isTrue(Number.isInteger(limit))
-            assert.isAtLeast(limit, Math.min(settings.min, control.ceiling))
-            assert.isAtMost(limit, control.ceiling)
+    fc.assert(
+      fc.property(
+        algorithm,
+        fc.record({
+          min: fc.integer({ min: 1, max: 1000 }),
+          initial: fc.integer({ min: 1, max: 1000 }),
+          window: fc.double({ min: 0.001, max: 1e6, noNaN: true }),
+          minimumCalls: fc.integer({ min: 1, max: 50 }),
+          quantile: share,
+          baseline: fc.record({
+            every: fc.double({ min: 0.001, max: 1e7, noNaN: true }),
+            calls: fc.integer({ min: 1, max: 50 }),
+            jitter: fc.double({ min: 0, max: 1, noNaN: true })
+          })
+        }),
+        fc.integer({ min: 1, max: 1000 }),
+        fc.array(event, { maxLength: 100 }),
+        (algorithm, settings, ceiling, events) => {
+          const baseline = algorithm.name === "gradient" ? settings.baseline : undefined
+          const driver = new Driver(algorithm, { ...settings, baseline }, ceiling, Math.random)
+          const { control } = driver
+          for (const event of events) {
+            if (event._tag === "took") driver.calls(event.many, event.millis)
+            else if (event._tag === "failed") { for (let i = 0; i < event.many; i++) control.failed(driver.now) }
+            else if (event._tag === "pass") driver.now += event.millis
+            else if (event._tag === "began") control.began(event.active)
+            else control.moveCeiling(event.ceiling)
+            for (const limit of [control.limit, driver.set.at(-1)!]) {
+              assert.isTrue(Number.isInteger(limit))
+              assert.isAtLeast(limit, Math.min(settings.min, control.ceiling))
+              assert.isAtMost(limit, control.ceiling)
+            }
+            assert.strictEqual(control.limit, driver.set.at(-1))
+            assert.isTrue(Number.isFinite(control.estimate))
           }
-          assert.strictEqual(control.limit, driver.set.at(-1))
-          assert.isTrue(Number.isFinite(control.estimate))
         }
-      }
-    ), { numRuns: 500 })
+      ),
+      { numRuns: 500 }
+    )
   })
 })

@@ -397,8 +397,14 @@ describe("12. options that make no sense are refused by name:", () => {
       { algorithm: "aimd" },
       "adaptiveLimit.target: expected, because of the algorithm \"aimd\": from when on is a call slow?"
     ],
-    [{ algorithm: "aimd", target, tolerance: 2 }, "adaptiveLimit.tolerance: expected with the algorithm \"gradient\" only"],
-    [{ algorithm: "aimd", target, backoff: 1 }, "adaptiveLimit.backoff: expected a number of more than 0 and less than 1, got 1"],
+    [
+      { algorithm: "aimd", target, tolerance: 2 },
+      "adaptiveLimit.tolerance: expected with the algorithm \"gradient\" only"
+    ],
+    [
+      { algorithm: "aimd", target, backoff: 1 },
+      "adaptiveLimit.backoff: expected a number of more than 0 and less than 1, got 1"
+    ],
     [{ algorithm: "aimd", target, increase: 0 }, "adaptiveLimit.increase: expected a number of more than 0, got 0"],
     [{ max: 10 }, "adaptiveLimit.max: Expected no excess property"]
   ]

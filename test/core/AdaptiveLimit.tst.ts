@@ -1,5 +1,5 @@
 import { AdaptiveLimit, type CommandError, Group, type Pool } from "@blackgate/core"
-import { Config, Effect } from "effect"
+import { Config, type Effect } from "effect"
 import { expect, test } from "tstyche"
 
 class Api extends Group.Service<Api>()("api") {}
@@ -8,7 +8,10 @@ const pool: Pool.Options = { maxConcurrent: 100 }
 
 test("a group has an adaptive limit, in code or from Config", () => {
   expect(Api.layer).type.toBeCallableWith({ pool, adaptiveLimit: {} })
-  expect(Api.layer).type.toBeCallableWith({ pool, adaptiveLimit: { min: 5, tolerance: 2, baseline: { every: "1 hour" } } })
+  expect(Api.layer).type.toBeCallableWith({
+    pool,
+    adaptiveLimit: { min: 5, tolerance: 2, baseline: { every: "1 hour" } }
+  })
   expect(Api.layer).type.toBeCallableWith({ pool, adaptiveLimit: { algorithm: "aimd", target: "1 second" } })
   expect(Api.layerConfig).type.toBeCallableWith({
     pool: { maxConcurrent: Config.Int("CEILING") },

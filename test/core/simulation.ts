@@ -16,7 +16,7 @@ export interface Scenario {
 }
 
 /** How many requests the upstream serves at once, and how many times as long as usual it takes. */
-export interface Phase {
+interface Phase {
   readonly servers: number
   readonly slowdown?: number
 }
@@ -32,7 +32,7 @@ export interface Second {
 }
 
 /** A sequence of chance that is the same each time: mulberry32. */
-export const seeded = (seed: number) => (): number => {
+const seeded = (seed: number) => (): number => {
   seed = (seed + 0x6d2b79f5) | 0
   let mixed = Math.imul(seed ^ (seed >>> 15), 1 | seed)
   mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed
@@ -116,7 +116,9 @@ export const play = Effect.fnUntraced(
         fork(call(millis)).addObserver((exit) => {
           const second = seconds[Math.floor(at / 1000)]!
           if (exit._tag === "Success") second.good++
-          else if (exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error._tag === "PoolFull")) return
+          else if (exit.cause.reasons.some((reason) => reason._tag === "Fail" && reason.error._tag === "PoolFull")) {
+            return
+          }
           second.took.push(now() - at)
         })
       }

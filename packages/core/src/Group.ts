@@ -1,7 +1,7 @@
 /**
  * A group owns what must be shared between calls; a command says how one call behaves.
  *
- * That is the pool, circuits, rate limits, the budgets of retries and hedges, the timer of the deadlines and the counts. A group is a service, so that a forgotten one is a compile
+ * That is the pool and what moves its limit, circuits, rate limits, the budgets of retries and hedges, the timer of the deadlines and the counts. A group is a service, so that a forgotten one is a compile
  * error, or a plain value, where groups come from data.
  *
  * @since 0.1.0

@@ -15,7 +15,7 @@ const baselineShare = 20
 const patience = 4
 
 /** How a baseline is measured. Times are in milliseconds. */
-export interface BaselineSettings {
+interface BaselineSettings {
   readonly every: number
   readonly calls: number
   readonly jitter: number
@@ -178,7 +178,7 @@ class Samples {
   }
 
   quantile(share: number): number {
-    const kept = this.kept.subarray(0, Math.min(this.count, samplesKept)).sort() // in no order any more: it is cleared next
+    const kept = this.kept.subarray(0, Math.min(this.count, samplesKept)).toSorted()
     return kept[Math.ceil(kept.length * share) - 1]!
   }
 

@@ -57,7 +57,10 @@ export const adaptiveLimitOptions = Schema.Struct({
     issues.push({ path: [option], issue: `expected with the algorithm "${other}" only` })
   }
   if (algorithm === "aimd" && target === undefined) {
-    issues.push({ path: ["target"], issue: "expected, because of the algorithm \"aimd\": from when on is a call slow?" })
+    issues.push({
+      path: ["target"],
+      issue: "expected, because of the algorithm \"aimd\": from when on is a call slow?"
+    })
   }
   if (initial !== undefined && min !== undefined && initial < min) {
     issues.push({ path: ["initial"], issue: `expected at least min, which is ${min}, got ${initial}` })
@@ -72,7 +75,10 @@ export const issuesOf = (
   path: ReadonlyArray<string>
 ): ReadonlyArray<Schema.FilterIssue> => {
   if (maxConcurrent === Infinity) {
-    return [{ path: ["pool", "maxConcurrent"], issue: "expected a finite ceiling for the adaptive limit, got Infinity" }]
+    return [{
+      path: ["pool", "maxConcurrent"],
+      issue: "expected a finite ceiling for the adaptive limit, got Infinity"
+    }]
   }
   const above = (["min", "initial"] as const).filter((option) => (options[option] ?? 1) > maxConcurrent)
   return above.map((option) => ({
