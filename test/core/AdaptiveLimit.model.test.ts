@@ -60,6 +60,14 @@ describe("the gradient", () => {
     assert.strictEqual(after(Infinity), 10 + Math.sqrt(10))
   })
 
+  it("makes nothing grow while there is no baseline; cut off calls make it fall", () => {
+    const driver = new Driver(new Gradient(1.5, 1), { baseline: everyMinute })
+    for (let i = 0; i < 40; i++) driver.control.failed(driver.now)
+    assert.deepInclude({ ...driver.control }, { measuring: false, baseline: undefined })
+    assert.strictEqual(driver.window(10).control.estimate, 20)
+    assert.strictEqual(driver.window(Infinity).control.estimate, 10 + Math.sqrt(10))
+  })
+
   it("is gone after step by step: a share of the way in a window", () =>
     assert.closeTo(after(200, 0.2), 20 + 0.2 * (15 + Math.sqrt(15) - 20), 1e-9))
 

@@ -226,6 +226,24 @@ describe("26. what is measured:", () => {
       assert.deepInclude(yield* known(group), { estimate: 3, latency: Duration.millis(20) })
     }))
 
+  it.effect("the attempts of a hedge count by themselves: the winner's time, not the loser's; the deadline, for both", () =>
+    Effect.gen(function*() {
+      const attempts = Effect.fnUntraced(function*(run: Effect.Effect<void>) {
+        const group = yield* make({ ...jumpy, initial: 8, window: 50, minimumCalls: 2 })
+        yield* Command.queue(run.pipe(Command.within(group, { key: "k", timeout: 100, hedge: { after: 10 } })))
+        yield* TestClock.adjust(100)
+        return (yield* known(group)).latency
+      })
+      let first = true
+      const winner = Effect.suspend(() => {
+        if (!first) return Effect.sleep(50)
+        first = false
+        return Effect.never
+      })
+      assert.isUndefined(yield* attempts(winner)) // of two, one was measured
+      assert.deepStrictEqual(yield* attempts(Effect.never), Duration.infinity)
+    }))
+
   it.effect("each attempt counts by itself", () =>
     Effect.gen(function*() {
       const group = yield* make({ ...jumpy, initial: 1 })
@@ -314,6 +332,17 @@ describe("26. the baseline:", () => {
       yield* calls(group, 20, 20)
       yield* calls(group, 20, 20)
       assert.deepInclude(yield* known(group), { limit: 20, baseline: undefined, latency: Duration.millis(20) })
+    }))
+
+  it.effect("is not given up for calls that were interrupted", () =>
+    Effect.gen(function*() {
+      const group = yield* make(quick)
+      for (let i = 0; i < 100; i++) {
+        const fiber = yield* Command.queue(Effect.never.pipe(Command.within(group, { key: "k" })))
+        yield* TestClock.adjust(1)
+        yield* Fiber.interrupt(fiber)
+      }
+      assert.isTrue((yield* known(group)).measuring)
     }))
 
   it.effect("is measured again where the limit stays at the floor, so that a slower dependency is not held there", () =>
