@@ -25,6 +25,7 @@ const programs: Record<string, ReadonlyArray<string>> = {
 
 // What those print, from their start to their end, that measure time: the part of it that is always so.
 const measured: Record<string, ReadonlyArray<RegExp>> = {
+  "adaptive-limit.ts": [/^16 at once: limit \d+, .*ms$/m, /^4 at once: limit \d+,/m, /^16 again: limit \d+,/m],
   "circuit.ts": [/^b\.example\/: 503, 503, 503, CircuitOpen, CircuitOpen$/m, /^ {2}b\.example: half-open -> closed$/m],
   "coalesce.ts": [/^100 callers, 1 request, 1 answer$/m],
   "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],

@@ -3,7 +3,7 @@
  *
  * A command is an `Effect`: it runs by `yield*`, in the background by `queue`, and from a promise world by a `ManagedRuntime`. From
  * the outside in, its policies can be: fallback, last good value, outcomes, `timeout`, coalescing, retry, hedge, rate limit, circuit,
- * pool, `attemptTimeout`; `policies` lists a command's own.
+ * pool, adaptive limit, `attemptTimeout`; `policies` lists a command's own.
  *
  * Its state is the group's: a command has none, and making one costs nothing. It knows no protocol.
  *

@@ -1,7 +1,7 @@
 /**
  * A group owns what must be shared between calls; a command says how one call behaves.
  *
- * That is the pool, circuits, rate limits, the budgets of retries and hedges, the timer of the deadlines and the counts. A group is a service, so that a forgotten one is a compile
+ * That is the pool and what moves its limit, circuits, rate limits, the budgets of retries and hedges, the timer of the deadlines and the counts. A group is a service, so that a forgotten one is a compile
  * error, or a plain value, where groups come from data.
  *
  * @since 0.1.0
@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
+import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type * as Circuit from "./Circuit.ts"
 import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
 import { optionsOf, share } from "./internal/policies.ts"
@@ -44,6 +45,10 @@ export interface Group {
 export interface Options {
   /** How many of its calls run at once, and how many wait. */
   readonly pool: Pool.Options
+  /**
+   * Has latency drive how many calls run at once, between a floor and the pool's `maxConcurrent`. Without it that is the limit.
+   */
+  readonly adaptiveLimit?: AdaptiveLimit.Options | undefined
   /** When a dependency is left alone. Without it there are no circuits. */
   readonly circuit?: Circuit.Options | undefined
   /** How many retries its commands may make: as many as 20 % of their calls and 10 a second, over 10 seconds, by default. */

@@ -19,7 +19,7 @@ import type * as Scope from "effect/Scope"
 import type { PoolError } from "./CommandError.ts"
 import type { Plan } from "./internal/Call.ts"
 import { pass } from "./internal/pass.ts"
-import { PoolGate, poolLimits, poolOptions, PoolState, PoolTypeId } from "./internal/PoolState.ts"
+import { PoolGate, poolLimits, poolLimitsDriven, poolOptions, PoolState, PoolTypeId } from "./internal/PoolState.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 
@@ -59,7 +59,10 @@ export type Priority = "high" | "normal" | "low"
  * @since 0.1.0
  */
 export interface Options {
-  /** How many calls may run at once. A whole number of at least 1, or `Infinity`. */
+  /**
+   * How many calls may run at once. A whole number of at least 1, or `Infinity`. With an adaptive limit it is the most that this may
+   * come to, and finite.
+   */
   readonly maxConcurrent: number
   /** How many calls may wait. A whole number or `Infinity`; 0, the default, turns away whatever can't run at once. */
   readonly maxQueued?: number | undefined
@@ -222,6 +225,8 @@ const planOf = (
  * Growing lets waiters in at once. Shrinking cancels nobody and blocks nobody: calls that run go on, and no one is let in until
  * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with.
  *
+ * Where an `AdaptiveLimit` drives the pool, `maxConcurrent` is how far that may go, and must be finite.
+ *
  * @category combinators
  * @since 0.1.0
  */
@@ -230,8 +235,11 @@ export const resize: {
   (self: Pool, limits: Resize): Effect.Effect<void, InvalidOptions>
 } = dual(
   2,
-  (self: Pool, limits: Resize): Effect.Effect<void, InvalidOptions> =>
-    Effect.map(check(self.name, poolLimits, limits), () => stateOf(self).resize(limits))
+  (self: Pool, limits: Resize): Effect.Effect<void, InvalidOptions> => {
+    const pool = stateOf(self)
+    const schema = pool.moveCeiling === undefined ? poolLimits : poolLimitsDriven
+    return Effect.map(check(self.name, schema, limits), () => pool.resize(limits))
+  }
 )
 
 /**

@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+export * as AdaptiveLimit from "./AdaptiveLimit.ts"
 export * as Circuit from "./Circuit.ts"
 export * as CircuitStore from "./CircuitStore.ts"
 export * as Coalesce from "./Coalesce.ts"

@@ -39,6 +39,8 @@ export interface Policy<State = unknown> {
   readonly command?: Fields
   /** Those of a group's options that are its own. */
   readonly group?: Fields
+  /** What of a group's options does not suit the others. */
+  issues?(options: Group.Options): ReadonlyArray<Schema.FilterIssue>
   /** Whether a group has it, by its options; without this, every group has. */
   isOn?(options: Group.Options): boolean
   /** Makes what the calls of a group that has it share, with the group's layer; `group.shared(policy)` has it then. */

@@ -21,11 +21,20 @@ export const poolOptions = Schema.Struct({
   reentrant: Schema.optional(Schema.Boolean)
 })
 
+/** For limits that something else needs to know. */
+export const finite = Schema.makeFilter((n: number) => n === Infinity ? "expected a finite number" : undefined)
+
 /** What of it can change. */
 export const poolLimits = Schema.Struct({
   maxConcurrent: Schema.optional(whole(1)),
   maxQueued: Schema.optional(whole(0)),
   queueTimeout: Schema.optional(duration)
+})
+
+/** The same where the limit moves by itself, below a ceiling. */
+export const poolLimitsDriven = Schema.Struct({
+  ...poolLimits.fields,
+  maxConcurrent: Schema.optional(whole(1).check(finite))
 })
 
 /** A semaphore of one-permit calls with a bounded line. It is also what an admitted call holds. */
@@ -48,6 +57,9 @@ export class PoolState implements Admission {
   waitMillis = 0
   longestWaitMillis = 0
 
+  /** Where the limit moves by itself: an operator sets how far. */
+  moveCeiling: ((maxConcurrent: number) => void) | undefined = undefined
+
   private granting = false
 
   constructor(name: string, options: Pool.Options, timers: Timers) {
@@ -60,10 +72,21 @@ export class PoolState implements Admission {
   }
 
   resize(limits: Pool.Resize): void {
-    this.maxConcurrent = limits.maxConcurrent ?? this.maxConcurrent
+    const { maxConcurrent } = limits
+    if (maxConcurrent !== undefined) {
+      if (this.moveCeiling === undefined) this.maxConcurrent = maxConcurrent
+      else this.moveCeiling(maxConcurrent)
+    }
     this.maxQueued = limits.maxQueued ?? this.maxQueued
     if (limits.queueTimeout !== undefined) this.queueTimeoutMillis = Duration.toMillis(limits.queueTimeout)
     this.grant()
+  }
+
+  /** What moves the limit: those who wait go on at once, those who run go on in any case. */
+  limitTo(maxConcurrent: number): void {
+    const grows = maxConcurrent > this.maxConcurrent
+    this.maxConcurrent = maxConcurrent
+    if (grows) this.grant()
   }
 
   statistics(): Pool.Statistics {

@@ -3,6 +3,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
+import { adaptiveLimit } from "./AdaptiveLimitGate.ts"
 import type { Gate, Plan, Settle, Work } from "./Call.ts"
 import { circuit } from "./CircuitGate.ts"
 import { coalesce } from "./CoalesceWrap.ts"
@@ -30,6 +31,7 @@ const policies: ReadonlyArray<Policy> = [
   rateLimit,
   circuit,
   pool,
+  adaptiveLimit,
   attemptTimeout
 ]
 
@@ -46,7 +48,14 @@ export const optionsOf = (
   )
   for (const option of without) delete fields[option]
   // `Fields` knows nothing of the services of its schemas, which are none.
-  return Schema.Struct(fields)
+  const options = Schema.Struct(fields)
+  if (of === "command") return options
+  return options.check(
+    // What its fields have let through.
+    Schema.makeFilter((options: unknown) =>
+      policies.flatMap((policy) => policy.issues?.(options as Group.Options) ?? [])
+    )
+  )
 }
 
 /** Makes what the calls of a group share. */
