@@ -275,15 +275,19 @@ export const withHttpClientErrors = <E, R>(
       : failure)
 
 /**
- * The failure of the machinery that is behind an `HttpClientError`, if one is.
+ * The failure of the machinery that is behind another one, if one is: behind an `HttpClientError`, or what RPC makes of that.
  *
  * @category getters
  * @since 0.1.0
  */
-export const commandError = (error: HttpClientError.HttpClientError): Option.Option<CommandError.CommandError> =>
-  "cause" in error.reason && CommandError.isCommandError(error.reason.cause)
-    ? Option.some(error.reason.cause)
-    : Option.none()
+export const commandError = (failure: unknown): Option.Option<CommandError.CommandError> => {
+  // As far as `cause` and `reason` lead, and no further than anybody would nest them.
+  for (let depth = 0; depth < 10 && Predicate.isObject(failure); depth++) {
+    if (CommandError.isCommandError(failure)) return Option.some(failure)
+    failure = "reason" in failure ? failure.reason : "cause" in failure ? failure.cause : undefined
+  }
+  return Option.none()
+}
 
 /**
  * Takes an `HttpClient` and provides it protected by a group, for all that asks for one: `HttpApiClient`, the clients of RPC, the
