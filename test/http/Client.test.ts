@@ -250,12 +250,13 @@ describe("a retry", () => {
 
   it.effect("ends with the last response, if the next attempt is refused", () =>
     Effect.gen(function*() {
-      const { client, requests } = yield* protect(() => status(503), {
+      const { client, outcomes, requests } = yield* protect(() => status(503), {
         retry: { times: 5 },
         of: { circuit: { consecutive: 2 } }
       })
       const response = yield* settled(client.get(url))
       assert.deepStrictEqual([response.status, yield* response.text, requests.length], [503, "503", 2])
+      assert.deepStrictEqual(yield* outcomes(), { failure: 1 })
     }))
 
   it.effect("follows a failure of the client's", () =>

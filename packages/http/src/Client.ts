@@ -290,8 +290,8 @@ export const commandError = (failure: unknown): Option.Option<CommandError.Comma
 }
 
 /**
- * Takes an `HttpClient` and provides it protected by a group, for all that asks for one: `HttpApiClient`, the clients of RPC, the
- * `Transport` of a proxy. What the machinery fails with is an `HttpClientError`: see `withHttpClientErrors`.
+ * Takes an `HttpClient` and provides it protected by a group, for all that asks for one: `HttpApiClient`, say, or the clients of RPC.
+ * What the machinery fails with is an `HttpClientError`: see `withHttpClientErrors`.
  *
  * **Gotchas**
  *
