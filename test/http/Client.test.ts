@@ -201,6 +201,14 @@ describe("the circuit", () => {
       assert.strictEqual(yield* tagOf(client.get("http://down.test/")), "CircuitOpen")
     }))
 
+  it.effect("of a request that has no origin is one of its own", () =>
+    Effect.gen(function*() {
+      const { client, group } = yield* protect(() => status(200), { of: { circuit: {} } })
+      yield* Circuit.force(group, "(no origin)", "open")
+      assert.strictEqual(yield* tagOf(client.get("http://:invalid")), "CircuitOpen")
+      assert.strictEqual((yield* client.get(url)).status, 200)
+    }))
+
   it.effect("is that of the key, and counts the failures, that its options say", () =>
     Effect.gen(function*() {
       const { client, group } = yield* protect((request) => broken(request), {
@@ -343,6 +351,8 @@ describe("a retry", () => {
         [HttpBody.raw(new Blob(["a"])), 2],
         [HttpBody.stream(Stream.make(new Uint8Array(1))), 1],
         [HttpBody.raw(new ReadableStream()), 1],
+        [HttpBody.raw({ getReader: () => {} }), 1],
+        [HttpBody.raw({ pipe: () => {} }), 1],
         [HttpBody.raw((async function*() {})()), 1]
       ]
       for (const [body, times] of bodies) {
@@ -375,6 +385,32 @@ describe("a retry", () => {
       )
       assert.strictEqual((yield* client.get(url)).status, 503)
       yield* eventuallyEqual("the end of two bodies", [1, 2], Effect.sync(() => cancelled))
+    }))
+
+  it.live("lets go of them before the next attempt has an answer", () =>
+    Effect.gen(function*() {
+      let cancelled = 0
+      const { client } = yield* protect((_, nth) =>
+        nth === 2
+          ? Effect.never
+          : new Response(new ReadableStream({ pull() {}, cancel: () => void cancelled++ }), { status: 503 }), {
+        retry: { times: 1, base: 1 }
+      })
+      const fiber = yield* run(client.get(url))
+      yield* eventuallyEqual("the end of a body", 1, Effect.sync(() => cancelled))
+      yield* Fiber.interrupt(fiber)
+    }))
+
+  it.live("ends with a failure whose response can be read, if the client below made one of it", () =>
+    Effect.gen(function*() {
+      const cancelled: Array<number> = []
+      const { client } = yield* upstream((_, nth) =>
+        new Response(new ReadableStream({ pull() {}, cancel: () => void cancelled.push(nth) }), { status: 503 })
+      )
+      const group = yield* Group.make(`client ${++groups}`, { pool: { maxConcurrent: 1 } })
+      const filtered = client.pipe(HttpClient.filterStatusOk, Client.within(group, { retry: { times: 1, base: 1 } }))
+      assert.strictEqual(yield* tagOf(filtered.get(url)), "HttpClientError")
+      yield* eventuallyEqual("the end of a body", [1], Effect.sync(() => cancelled))
     }))
 
   it.live("lets go of them when its caller leaves", () =>
@@ -425,11 +461,11 @@ describe("a hedge", () => {
       assert.strictEqual((yield* settled(plain.client.get(url))).status, 201)
     }))
 
-  it.effect("answers with the first attempt's response, readable, if all fail", () =>
+  it.effect("answers with the first attempt's response, readable, if all fail, also those that began when it had failed", () =>
     Effect.gen(function*() {
       const { client } = yield* protect(
-        (_, nth) => Effect.delay(Effect.succeed(status(500 + nth)), nth === 1 ? "3 seconds" : "1 second"),
-        { hedge: { after: "1 second" } }
+        (_, nth) => Effect.delay(Effect.succeed(status(500 + nth)), nth === 1 ? 1500 : 60_000),
+        { hedge: { after: "1 second", max: 2 } }
       )
       const response = yield* settled(client.get(url))
       assert.deepStrictEqual([response.status, yield* response.text], [501, "501"])
@@ -507,14 +543,29 @@ describe("a call is over", () => {
       assert.isTrue(requests[0]!.signal.aborted)
     }))
 
+  it.effect("with `until: \"body\"`, and says all that the response said", () =>
+    Effect.gen(function*() {
+      const answer = new Response("a report", { headers: { "x-name": "value" } })
+      // As of `fetch`, which follows redirects, and takes any status.
+      Object.defineProperties(answer, { url: { value: "http://elsewhere.test/2" }, status: { value: 799 } })
+      const { client } = yield* protect(() => answer, { until: "body" })
+      const response = yield* client.get(url)
+      assert.deepStrictEqual(
+        [response.url, response.status, response.headers["x-name"], response.request.url, yield* response.text],
+        ["http://elsewhere.test/2", 799, "value", url, "a report"]
+      )
+    }))
+
   it.effect("with `until: \"body\"`, a form is read from memory too", () =>
     Effect.gen(function*() {
       const form = new FormData()
       form.set("name", "a report")
       const { client } = yield* protect(() => new Response(form), { until: "body" })
       const response = yield* client.get(url)
-      yield* response.text
-      assert.strictEqual((yield* response.formData).get("name"), "a report")
+      for (const read of ["text", "formData", "formData"] as const) {
+        const body = yield* response[read]
+        assert.include(typeof body === "string" ? body : body.get("name"), "a report")
+      }
     }))
 
   it.effect("with `until: \"body\"`, at the head of a response that has none", () =>

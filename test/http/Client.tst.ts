@@ -1,7 +1,7 @@
 import { type CommandError, Group } from "@blackgate/core"
 import { Client } from "@blackgate/http"
 import { Effect, flow, type Layer, type Option } from "effect"
-import { HttpClient, type HttpClientError, type HttpClientRequest, type HttpClientResponse } from "effect/http"
+import type { HttpClient, HttpClientError, HttpClientRequest, HttpClientResponse } from "effect/http"
 import { HttpApi, HttpApiClient } from "effect/http-api"
 import { describe, expect, it } from "tstyche"
 

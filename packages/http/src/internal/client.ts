@@ -53,12 +53,12 @@ const canBeSentAgain = ({ body }: Request): boolean => {
   return !(Predicate.isObject(raw) && ("getReader" in raw || "pipe" in raw || Symbol.asyncIterator in raw))
 }
 
-export const isRetried = (request: Request): boolean => isIdempotent(request) && canBeSentAgain(request)
-export const isHedged = (request: Request): boolean =>
+const isRetried = (request: Request): boolean => isIdempotent(request) && canBeSentAgain(request)
+const isHedged = (request: Request): boolean =>
   isSafe(request) && canBeSentAgain(request) && request.headers["upgrade"] === undefined
 
 /** The origin of a request. What has none is not sent by most clients: that is no news of any host. */
-export const originOf = (request: Request): string =>
+const originOf = (request: Request): string =>
   Option.match(HttpClientRequest.toUrl(request), { onNone: () => "(no origin)", onSome: ({ origin }) => origin })
 
 export const within = (
@@ -206,9 +206,7 @@ const retryAfterOf = (response: Response, now: number): Duration.Duration | unde
 /** A response whose body is here, as a whole. */
 const read = (response: Response): Effect.Effect<Response, HttpClientError.HttpClientError> => {
   const { headers, request, status } = response
-  if (request.method === "HEAD" || status < 200 || status === 204 || status === 205 || status === 304) {
-    return Effect.succeed(response)
-  }
+  if (status < 200 || status === 204 || status === 205 || status === 304) return Effect.succeed(response) // it has none
   return Effect.map(response.arrayBuffer, (body) => {
     // Effect's response of the Web's reads a body once. Each way to read it gets one of its own, so that none is in another's way.
     const init = { status: Math.min(status, 599), headers }
@@ -216,7 +214,6 @@ const read = (response: Response): Effect.Effect<Response, HttpClientError.HttpC
     return Object.create(fresh(), {
       arrayBuffer: { get: () => Effect.succeed(body) },
       stream: { get: () => fresh().stream },
-      formData: { get: () => fresh().formData },
       // What the Web's response does not have, or not so.
       status: { value: status },
       headers: { value: headers },
