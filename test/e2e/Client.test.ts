@@ -127,7 +127,7 @@ describe("a client of RPC over HTTP", () => {
     Effect.gen(function*() {
       const origin = yield* server
       const protocol = RpcClient.layerProtocolHttp({ url: `${origin}/rpc` }).pipe(
-        Layer.provide(Client.layer(Api, { timeout: "1 second" })),
+        Layer.provide(Client.layer(Api, { timeout: "2 seconds" })),
         Layer.provide([FetchHttpClient.layer, RpcSerialization.layerNdjson])
       )
       yield* Effect.gen(function*() {
@@ -136,6 +136,8 @@ describe("a client of RPC over HTTP", () => {
         assert.deepStrictEqual(yield* Stream.runCollect(client.pages()), [1, 2, 3])
         const { pool } = yield* Api
         assert.strictEqual((yield* Pool.statistics(pool)).admitted, 2)
+        const failure = yield* Effect.flip(client.slow())
+        assert.deepStrictEqual([failure._tag, tagOf(failure)], ["RpcClientError", "CommandTimeout"])
       }).pipe(Effect.scoped, Effect.provide(protocol))
     }).pipe(Effect.provide(Api.layer({ pool: { maxConcurrent: 1 } }))))
 })
