@@ -180,10 +180,12 @@ export const run = async (
   { only, rounds = 9 }: { rounds?: number; only?: string }
 ): Promise<Omit<Report, "bench" | "node">> => {
   const scope = Scope.makeUnsafe()
-  const made = await Effect.runPromise(Effect.all({ ours, stacked }).pipe(
-    Scope.provide(scope),
-    Effect.provide(CircuitBreaker.layerStoreMemory())
-  ))
+  const made = await Effect.runPromise(
+    Effect.all({ ours, stacked }).pipe(
+      Scope.provide(scope),
+      Effect.provide(CircuitBreaker.layerStoreMemory())
+    )
+  )
   const peer = await opossums()
   const cockatielOnly = cockatielPolicy()
   const semaphore = Semaphore.makeUnsafe(10)

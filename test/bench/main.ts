@@ -8,7 +8,9 @@ interface Bench {
   readonly about: string
   /** Whether peers are measured too: they are dependencies of this folder alone. */
   readonly peers?: true
-  load(): Promise<{ run(options: { rounds?: number; mib?: number; only?: string }): Promise<Omit<Report, "bench" | "node">> }>
+  load(): Promise<
+    { run(options: { rounds?: number; mib?: number; only?: string }): Promise<Omit<Report, "bench" | "node">> }
+  >
 }
 
 const benches: Record<string, Bench> = {
@@ -17,11 +19,11 @@ const benches: Record<string, Bench> = {
     peers: true,
     load: () => import("./commands.ts")
   },
-  memory: { 
+  memory: {
     about: "a large body through a proxy: its peak memory and its CPU, against bare node:http and undici",
     load: () => import("./memory.ts")
   },
-  pool: { 
+  pool: {
     about: "what a permit costs with 10 and with 100,000 calls in the line, and what a waiting call weighs",
     load: () => import("./pool.ts")
   }

@@ -6,7 +6,6 @@ import type { Job, Transfer } from "./memory.client.ts"
 import type { Usage } from "./memory.usage.ts"
 import { median, type Report, rounded, type Row } from "./report.ts"
 
-
 const MiB = 1024 * 1024
 
 const proxies = {

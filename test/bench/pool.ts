@@ -3,7 +3,6 @@ import { fresh, interleaved } from "./fresh.ts"
 import type { Measured, Options } from "./pool.once.ts"
 import { median, type Report, rounded, type Row } from "./report.ts"
 
-
 const file = fileURLToPath(new URL("pool.once.ts", import.meta.url))
 
 const subjects = {

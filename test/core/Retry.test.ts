@@ -752,6 +752,29 @@ describe("where it stands", () => {
       assert.deepInclude(yield* calls("failure"), { count: 1 })
     }))
 
+  it.effect("32. the outcome is that of the attempt that it ends as, not that of the refusal that ended it", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("retry.refused", { pool: { maxConcurrent: 1 }, circuit: { consecutive: 2 } })
+      const outcomes = (key: string) =>
+        Effect.map(
+          Effect.forEach(["failure", "timeout", "short-circuited"] as const, (outcome) =>
+            Metric.value(Metric.withAttributes(CommandMetrics.calls, { group: "retry.refused", key, outcome }))),
+          (all) =>
+            all.map(({ count }) =>
+              count
+            )
+        )
+      const fails = Effect.fail("no").pipe(Command.within(group, { key: "fails", retry: { times: 5 } }))
+      const hangs = Effect.never.pipe(
+        Command.within(group, { key: "hangs", attemptTimeout: 10, retry: { times: 5, base: 1 } })
+      )
+      const fiber = yield* Command.queue(Effect.all([Effect.exit(fails), Effect.exit(hangs), Effect.exit(fails)]))
+      yield* TestClock.adjust("1 minute")
+      assert.deepStrictEqual((yield* Fiber.join(fiber)).map(ending), ["no", "CommandTimeout", "CircuitOpen"])
+      assert.deepStrictEqual(yield* outcomes("fails"), [1, 0, 1])
+      assert.deepStrictEqual(yield* outcomes("hangs"), [0, 1, 0])
+    }).pipe(Effect.provide(Logger.layer([]))))
+
   it.effect("a callback is called again, but not after its answer", () =>
     Effect.gen(function*() {
       const group = yield* make()

@@ -13,12 +13,6 @@ const programs: Record<string, ReadonlyArray<string>> = {
     "signed in: false",
     "policies: fallback, outcomes, timeout, pool"
   ],
-  "http-client.ts": [
-    "one: a report",
-    "too slow: CommandTimeout",
-    "ten at once: 5 refused",
-    "rejected by the pool: 5"
-  ],
   "promise-world.ts": ["200 {\"id\":1}", "401 NoSession"],
   "web-handler.ts": ["200 saw GET /users/1?full=yes"]
 }
@@ -29,6 +23,12 @@ const measured: Record<string, ReadonlyArray<RegExp>> = {
   "circuit.ts": [/^b\.example\/: 503, 503, 503, CircuitOpen, CircuitOpen$/m, /^ {2}b\.example: half-open -> closed$/m],
   "coalesce.ts": [/^100 callers, 1 request, 1 answer$/m],
   "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],
+  "http-client.ts": [
+    /^at the third attempt: a report$/m,
+    /^too slow: CommandTimeout$/m,
+    /^ten at once: 5 refused$/m,
+    /^down: down and down and CircuitOpen$/m
+  ],
   "rate-limit.ts": [/^one of acme: sent$/m, /^four: the rate limit of acme in service\.mail, 3, is used up/m],
   "retry.ts": [/^flaky: delivered at attempt 3,/m, /^down: 50 calls, \d+ attempts$/m],
   "stale.ts": [/^down, the last good value: 1 EUR = 2$/m, /^too old by now: no rate \(CircuitOpen\)$/m]

@@ -350,7 +350,10 @@ export class Call implements Running, Enclosing {
   private askAgain(admission: Admission, exit: Ending): Ending | undefined {
     try {
       const ending = admission.again!(this, exit)
-      if (ending !== undefined) return ending
+      if (ending !== undefined) {
+        if (ending !== exit) this.rejection = undefined // it ends as an earlier attempt did, not as this one was refused
+        return ending
+      }
     } catch (defect) {
       return Exit.die(defect) // a predicate of the user's, say
     }

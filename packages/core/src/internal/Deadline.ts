@@ -47,7 +47,9 @@ class Entry implements Timed, Due, Admission {
     this.call = call
     this.depth = call.depth
     // A command's own bounds count from its start, which was read once; an attempt's from now.
-    const from = deadline.option === "attemptTimeout" || call.startedAt === 0 ? call.now(deadline.timers) : call.startedAt
+    const from = deadline.option === "attemptTimeout" || call.startedAt === 0
+      ? call.now(deadline.timers)
+      : call.startedAt
     this.at = from + deadline.millis
     if (deadline.option !== "attemptTimeout" && this.at < call.deadlineAt) call.deadlineAt = this.at
     this.before = call.due

@@ -20,8 +20,10 @@ type Answer = Effect.Effect<unknown, unknown, unknown>
  * type, but on it, as an annotation.
  */
 export const rescue = (self: Answer, fallback: (failure: unknown) => Answer): Answer =>
-  Effect.catchCause(self, (cause) =>
-    Effect.suspend(() => settle(Exit.failCause(cause), asked(Fiber.getCurrent()!), fallback)))
+  Effect.catchCause(
+    self,
+    (cause) => Effect.suspend(() => settle(Exit.failCause(cause), asked(Fiber.getCurrent()!), fallback))
+  )
 
 const asked = (fiber: Fiber.Fiber<unknown, unknown>): Asked => ({
   args: [],

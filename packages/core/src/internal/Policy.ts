@@ -55,4 +55,3 @@ export interface Policy<State = unknown> {
   /** Whether its gate asks when the work started. */
   measuresWork?(spec: Spec, group: GroupState): boolean
 }
-

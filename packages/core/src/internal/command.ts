@@ -16,9 +16,9 @@ import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
 import { groupIn, groupOf, type GroupState } from "./GroupState.ts"
 import { passWork } from "./pass.ts"
-import { PromiseWork } from "./PromiseWork.ts"
 import { compile, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
+import { PromiseWork } from "./PromiseWork.ts"
 
 export const TypeId = "~@blackgate/core/Command"
 
@@ -88,7 +88,9 @@ export const promisify = (command: any): any =>
           exit._tag === "Success" ? resolve(exit.value) : reject(Cause.squash(exit.cause))
         // No fiber is forked but for what answers instead of a call.
         const resume = (said: AnyEffect) =>
-          Exit.isExit(said) ? hear(said) : Effect.runForkWith(context)(said as Effect.Effect<any, any>).addObserver(hear)
+          Exit.isExit(said)
+            ? hear(said)
+            : Effect.runForkWith(context)(said as Effect.Effect<any, any>).addObserver(hear)
         new Call(planIn(context), own, args, context, span, resume, undefined, undefined).advance()
       })
     )
