@@ -1,14 +1,8 @@
-import { Deferred, Effect, type Exit, type Fiber } from "effect"
+import { Deferred, Effect, type Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import { ending } from "../../packages/core/src/internal/ending.ts"
 
-const nameOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : String(error)
-
-/** How something ended, in a word: "Success", the tag of its failure, "Die" or "Interrupt"; several are joined by "+". */
-export const ending = (exit: Exit.Exit<unknown, unknown>): string =>
-  exit._tag === "Success"
-    ? "Success"
-    : exit.cause.reasons.map((reason) => reason._tag === "Fail" ? nameOf(reason.error) : reason._tag).join("+")
+export { ending }
 
 /** What has become of a fiber by now: "running", or how it ended. */
 export const state = (fiber: Fiber.Fiber<unknown, unknown>): string => {
