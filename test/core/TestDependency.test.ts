@@ -288,6 +288,16 @@ describe("the test takes over", () => {
       assert.strictEqual(dependency.calls.length, 5)
     }))
 
+  it.effect("recovers where the answer to one call ends another", () =>
+    Effect.gen(function*() {
+      const dependency = yield* make<void, string>(hang)
+      const fiber = yield* Command.queue(Effect.race(dependency.call(), dependency.call()))
+      yield* dependency.arrived(2)
+      yield* dependency.recover(succeed())
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(dependency.states, ["Success", "Interrupt"])
+    }))
+
   it.effect("recovers in phases from now on", () =>
     Effect.gen(function*() {
       const dependency = yield* make<string, string>(hang)

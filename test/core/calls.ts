@@ -1,6 +1,9 @@
+import { type Group, TestOutcomes } from "@blackgate/core"
+import { assert } from "@effect/vitest"
 import { Deferred, Effect, type Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import { ending } from "../../packages/core/src/internal/ending.ts"
+import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
 
 export { ending }
 
@@ -39,3 +42,9 @@ export class Work {
 
 /** Passes once and for all TestClock's first sleep, which would be cut short in a finalizer of what was interrupted. */
 export const afterFirstSleep = TestClock.adjust(1)
+
+/** Nothing is left of any call: no permit, no waiter, no deadline. */
+export const idle = Effect.fnUntraced(function*(group: Group.Group) {
+  yield* TestOutcomes.expectIdle(group)
+  assert.strictEqual((group as GroupState).timers.size, 0)
+})

@@ -115,9 +115,12 @@ export class DependencyState<A, E, Args> implements TestDependency<A, E, Args> {
     Effect.andThen(
       this.become(script),
       Effect.suspend(() =>
-        Effect.forEach(this.calls.filter(({ hangs }) => hangs), (call) => call.answer(this.answerOf(call)), {
-          discard: true
-        })
+        // An answer may end another call that hangs, such as a hedge beside it.
+        Effect.forEach(
+          this.calls.filter(({ hangs }) => hangs),
+          (call) => call.hangs ? call.answer(this.answerOf(call)) : Effect.void,
+          { discard: true }
+        )
       )
     )
 
