@@ -244,7 +244,7 @@ describe("a choice", () => {
   it.effect("by chance, which is the caller's Random's, and goes on through both scripts", () =>
     Effect.gen(function*() {
       const script = withProbability(0.3, fail("down"), succeed("up"))
-      const dependency = yield* make(script)
+      const dependency = yield* make<string, string>(script)
       const seen = yield* answers(dependency, 1000).pipe(Random.withSeed("seed"))
       const failures = seen.filter((answer) => answer === "down").length
       assert.approximately(failures, 300, 60)

@@ -164,12 +164,15 @@ export const succeed: {
 } = <A>(value?: A) => script.effect(Effect.succeed(value))
 
 /**
- * Fails at once.
+ * Fails at once. A string stays what it is: `fail("down")` fails with `"down"`, not with any string.
  *
  * @category answers
  * @since 0.1.0
  */
-export const fail = <E>(failure: E): Behaviour<never, E> => script.effect(Effect.fail(failure))
+export const fail: {
+  <E extends string | number>(failure: E): Behaviour<never, E>
+  <E>(failure: E): Behaviour<never, E>
+} = <E>(failure: E) => script.effect(Effect.fail(failure))
 
 /**
  * Dies at once.
