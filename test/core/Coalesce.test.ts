@@ -79,7 +79,6 @@ describe("25. callers with one key share one run", () => {
 
   it.effect("the last one leaving does, and waits for the finalizers; whoever comes meanwhile starts anew", () =>
     Effect.gen(function*() {
-      yield* afterFirstSleep
       const group = yield* make()
       const work = yield* TestDependency.make<void, never, [id: string]>(lingering(100, hang))
       const get = Command.make("get", work.call, { group, coalesce })

@@ -622,7 +622,6 @@ describe("where it stands", () => {
 
   it.effect("2. an attempt that takes too long is retried, after its finalizers; each has its own timeout", () =>
     Effect.gen(function*() {
-      yield* afterFirstSleep
       const group = yield* make({ pool: { maxConcurrent: 1 } })
       const dependency = yield* TestDependency.make(lingering(5, hang))
       const fiber = yield* Command.queue(

@@ -2,7 +2,7 @@ import { Command, Group, InvalidOptions, TestDependency } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Random, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
-import { afterFirstSleep, ending, state } from "./calls.ts"
+import { ending, state } from "./calls.ts"
 
 const {
   after,
@@ -103,7 +103,6 @@ describe("an answer", () => {
 
   it.effect("cleans up for as long as it is told, when it is interrupted and not otherwise", () =>
     Effect.gen(function*() {
-      yield* afterFirstSleep
       const dependency = yield* make(sequence(lingering("1 second", succeed()), lingering("1 second", hang)))
       yield* dependency.call()
       const fiber = yield* Command.queue(dependency.call())
@@ -257,6 +256,8 @@ describe("a choice", () => {
         ]
       )
       assert.deepStrictEqual(yield* answersOf(withProbability(0, die("bug"), succeed("up")), 1), ["up"])
+      const once = sequence(withProbability(1, fail("one"), die("bug")), succeed("up"))
+      assert.deepStrictEqual(yield* answersOf(once, 2), ["one", "up"])
     }))
 })
 
@@ -380,11 +381,15 @@ describe("what is remembered", () => {
 
   it.effect("how many there are and were at once, finalizers included", () =>
     Effect.gen(function*() {
-      const dependency = yield* make(hang)
+      const dependency = yield* make<void>(hang)
       const fibers = [yield* Command.queue(dependency.call()), yield* Command.queue(dependency.call())]
       yield* Fiber.interrupt(fibers[0]!)
       yield* Command.queue(dependency.call())
       assert.deepStrictEqual([dependency.inFlight, dependency.maxInFlight], [2, 2])
+      yield* Fiber.interrupt(fibers[1]!)
+      yield* dependency.become(succeed())
+      yield* dependency.call()
+      assert.deepStrictEqual([dependency.inFlight, dependency.maxInFlight], [1, 2])
     }))
 
   it.effect("nothing of a call that was never run", () =>

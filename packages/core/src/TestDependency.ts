@@ -239,10 +239,6 @@ export const uninterruptible = <A, E, Args>(then: Behaviour<A, E, Args>): Behavi
 /**
  * When it is interrupted, takes so long to clean up.
  *
- * **Gotchas**
- *
- * `TestClock`'s first sleep is cut short where that is in a finalizer: pass `TestClock.adjust(1)` before.
- *
  * @category answers
  * @since 0.1.0
  */

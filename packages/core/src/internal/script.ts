@@ -6,6 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import * as Semaphore from "effect/Semaphore"
 import { checkUnsafe, whole } from "../InvalidOptions.ts"
@@ -93,7 +94,11 @@ export const uninterruptible = <A, E, Args>(script: Behaviour<A, E, Args>): Beha
 export const lingering = <A, E, Args>(
   duration: Duration.Input,
   script: Behaviour<A, E, Args>
-): Behaviour<A, E, Args> => around(script, () => Effect.onInterrupt(() => Effect.sleep(duration)))
+): Behaviour<A, E, Args> => around(script, () => Effect.onInterrupt(() => elsewhere(Effect.sleep(duration))))
+
+// `TestClock`'s first sleep is cut short on a fiber that has been interrupted.
+const elsewhere = (effect: Effect.Effect<void>) =>
+  Effect.flatMap(Effect.forkDetach(effect, { startImmediately: true }), Fiber.await)
 
 export const capacity = <A, E, Args>(permits: number, script: Behaviour<A, E, Args>): Behaviour<A, E, Args> => {
   checkUnsafe("TestDependency.capacity", whole(1), permits)
