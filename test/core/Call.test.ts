@@ -3,12 +3,11 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Context, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import type { Admission, Call, Gate } from "../../packages/core/src/internal/Call.ts"
-import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
 import { heldIn } from "../../packages/core/src/internal/Held.ts"
 import { pass } from "../../packages/core/src/internal/pass.ts"
 import { PoolGate, type PoolState } from "../../packages/core/src/internal/PoolState.ts"
 import { Rejection } from "../../packages/core/src/internal/Rejection.ts"
-import { afterFirstSleep, ending, state, Work } from "./calls.ts"
+import { afterFirstSleep, ending, idle, state, Work } from "./calls.ts"
 
 describe("gates", () => {
   class Refused extends Rejection {
@@ -212,10 +211,6 @@ describe("gates", () => {
 describe("Command.callback", () => {
   const make = (pool: Partial<Pool.Options> = {}) => Group.make("g", { pool: { maxConcurrent: 1, ...pool } })
 
-  const idle = Effect.fnUntraced(function*(group: Group.Group) {
-    assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0, overdue: 0 })
-    assert.strictEqual((group as GroupState).timers.size, 0)
-  })
   const active = (group: Group.Group) => Effect.map(Pool.statistics(group.pool), (statistics) => statistics.active)
 
   /** A client whose calls the test drives. */

@@ -1,8 +1,10 @@
-import { Circuit, type CircuitStore, Command, CommandError, Group, Pool } from "@blackgate/core"
+import { Circuit, type CircuitStore, Command, CommandError, Group, Pool, TestDependency } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { afterFirstSleep, ending, state, Work } from "./calls.ts"
+import { afterFirstSleep, ending, state } from "./calls.ts"
+
+const { fail, hang, succeed, uninterruptible } = TestDependency
 
 const make = (circuit: Circuit.Options, pool: Pool.Options = { maxConcurrent: 100 }) =>
   Group.make("g", { pool, circuit })
@@ -20,14 +22,12 @@ const calls = (group: Group.Group, ...hows: ReadonlyArray<Ending>) =>
 
 /** A call that is under way until it is told how to end. */
 const call = Effect.fnUntraced(function*(group: Group.Group, options: { readonly timeout?: number } = {}) {
-  const end = yield* Deferred.make<void, "no">()
-  const fiber = yield* Command.queue(
-    Deferred.await(end).pipe(Command.within(group, { key: "k", ...options }))
-  )
+  const dependency = yield* TestDependency.make<void, "no">(hang)
+  const fiber = yield* Command.queue(dependency.call().pipe(Command.within(group, { key: "k", ...options })))
   return {
     fiber,
-    succeed: Deferred.succeed(end, undefined),
-    fail: Deferred.fail(end, "no" as const),
+    succeed: dependency.recover(succeed()),
+    fail: dependency.recover(fail("no")),
     interrupt: Fiber.interrupt(fiber)
   }
 })
@@ -80,8 +80,8 @@ describe("14. what counts as a failure of the dependency", () => {
     it.effect(`and does so when it passes, once, for an effect that can't be interrupted${detach ? ", detached" : ""}`, () =>
       Effect.gen(function*() {
         const group = yield* make({ consecutive: 2 })
-        const work = new Work()
-        const hung = Effect.uninterruptible(work.run).pipe(Command.within(group, { key: "k", timeout: 10, detach }))
+        const work = yield* TestDependency.make<void>(uninterruptible(hang))
+        const hung = work.call().pipe(Command.within(group, { key: "k", timeout: 10, detach }))
         yield* calls(group, "fail")
         yield* Command.queue(hung)
         yield* TestClock.adjust(9)
@@ -91,7 +91,7 @@ describe("14. what counts as a failure of the dependency", () => {
         yield* Circuit.force(group, "k", "auto")
         yield* Command.queue(hung)
         yield* TestClock.adjust(10)
-        yield* work.finish // its end is no second failure
+        yield* work.recover(succeed()) // its end is no second failure
         yield* afterFirstSleep
         yield* stands(group, "closed")
         yield* calls(group, "fail")
@@ -719,11 +719,11 @@ describe("20. a rejection", () => {
     Effect.gen(function*() {
       const group = yield* make({ consecutive: 1 }, { maxConcurrent: 1 })
       yield* calls(group, "fail")
-      const work = new Work()
-      const refused = yield* Effect.flip(work.run.pipe(Command.within(group, { key: "k" })))
+      const work = yield* TestDependency.make(hang)
+      const refused = yield* Effect.flip(work.call().pipe(Command.within(group, { key: "k" })))
       assert.instanceOf(refused, Error)
       assert.strictEqual(refused.stack, "CircuitOpen: the circuit k of g is open")
-      assert.strictEqual(work.started, 0)
+      assert.deepStrictEqual(work.calls, [])
       assert.strictEqual((yield* Pool.statistics(group.pool)).admitted, 1)
     }))
 

@@ -1,36 +1,38 @@
-import { Circuit, Coalesce, Command, CommandMetrics, Group, InvalidOptions, Pool } from "@blackgate/core"
+import {
+  Circuit,
+  Coalesce,
+  Command,
+  CommandMetrics,
+  Group,
+  InvalidOptions,
+  Pool,
+  TestDependency,
+  TestOutcomes
+} from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Metric, Scheduler } from "effect"
+import { Cause, Context, Effect, Exit, Fiber, Metric, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Flights } from "../../packages/core/src/internal/Flights.ts"
-import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
-import { afterFirstSleep, ending, state, Work } from "./calls.ts"
+import { afterFirstSleep, ending, idle, state } from "./calls.ts"
+
+const { after, byArgs, byNumber, fail, hang, lingering, sequence, succeed, uninterruptible } = TestDependency
 
 const make = (more: Partial<Group.Options> = {}) =>
   Group.make("g", { pool: { maxConcurrent: 10, maxQueued: 10 }, ...more })
 
 const coalesce = { key: (id: string) => id }
 
-const idle = Effect.fnUntraced(function*(group: Group.Group) {
-  assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0, overdue: 0 })
-  assert.strictEqual((group as GroupState).timers.size, 0)
-})
-
-const outcomesOf = (group: Group.Group, key: string) => {
-  const { counts } = (group as GroupState).record(key)
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
-}
+/** What is shared, which ends when the test says so. */
+const hanging = TestDependency.make<void, never, [id: string]>(hang)
 
 describe("25. callers with one key share one run", () => {
   it.effect("and its value; another key is another run, and after the end there is a new one", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      let runs = 0
-      const get = Command.make("get", (id: string) => Effect.sync(() => ({ id, run: ++runs })).pipe(Effect.delay(10)), {
-        group,
-        coalesce
-      })
+      const counts = byNumber((run) => byArgs((id: string) => after(10, succeed({ id, run }))))
+      const { call } = yield* TestDependency.make(counts)
+      const get = Command.make("get", call, { group, coalesce })
       const first = yield* Command.queue(Effect.all([get("a"), get("a"), get("b")], { concurrency: "unbounded" }))
       yield* TestClock.adjust(5)
       const late = yield* Command.queue(get("a"))
@@ -43,7 +45,7 @@ describe("25. callers with one key share one run", () => {
       const next = yield* Command.queue(get("a"))
       yield* TestClock.adjust(10)
       assert.strictEqual((yield* Fiber.join(next)).run, 3)
-      assert.deepStrictEqual(outcomesOf(group, "get"), { success: 5 })
+      yield* TestOutcomes.expect(group, "get", { success: 5 })
       assert.strictEqual((yield* Pool.statistics(group.pool)).admitted, 3)
       yield* idle(group)
     }))
@@ -51,8 +53,8 @@ describe("25. callers with one key share one run", () => {
   it.effect("a run that ends at once is over before the next caller comes", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      let runs = 0
-      const get = Command.make("get", (_id: string) => Effect.sync(() => ++runs), { group, coalesce })
+      const { call } = yield* TestDependency.make<number, never, [id: string]>(byNumber((run) => succeed(run)))
+      const get = Command.make("get", call, { group, coalesce })
       assert.deepStrictEqual(yield* Effect.all([get("a"), get("a")]), [1, 2])
       yield* idle(group)
     }))
@@ -60,30 +62,26 @@ describe("25. callers with one key share one run", () => {
   it.effect("one leaving does not cancel the others", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.run, { group, coalesce })
+      const work = yield* hanging
+      const get = Command.make("get", work.call, { group, coalesce })
       const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
       for (let i = 0; i < 3; i++) fibers.push(yield* Command.queue(get("a")))
       // The first one too: the run is not its own.
       yield* Fiber.interrupt(fibers[0]!)
       yield* Fiber.interrupt(fibers[1]!)
       assert.deepStrictEqual(fibers.map(state), ["Interrupt", "Interrupt", "running"])
-      assert.deepStrictEqual([work.started, work.active], [1, 1])
-      yield* work.finish
+      assert.deepStrictEqual([work.calls.length, work.inFlight], [1, 1])
+      yield* work.recover(succeed())
       assert.strictEqual(state(fibers[2]!), "Success")
-      assert.deepStrictEqual(outcomesOf(group, "get"), { success: 1, interrupted: 2 })
+      yield* TestOutcomes.expect(group, "get", { success: 1, interrupted: 2 })
       yield* idle(group)
     }))
 
   it.effect("the last one leaving does, and waits for the finalizers; whoever comes meanwhile starts anew", () =>
     Effect.gen(function*() {
-      yield* afterFirstSleep
       const group = yield* make()
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.around(Effect.ensuring(Effect.never, Effect.sleep(100))), {
-        group,
-        coalesce
-      })
+      const work = yield* TestDependency.make<void, never, [id: string]>(lingering(100, hang))
+      const get = Command.make("get", work.call, { group, coalesce })
       const first = yield* Command.queue(get("a"))
       const second = yield* Command.queue(get("a"))
       first.interruptUnsafe()
@@ -93,7 +91,7 @@ describe("25. callers with one key share one run", () => {
       yield* TestClock.adjust(50)
       assert.strictEqual(state(second), "running")
       const third = yield* Command.queue(get("a"))
-      assert.deepStrictEqual([work.started, work.active], [2, 2])
+      assert.deepStrictEqual([work.calls.length, work.inFlight], [2, 2])
       yield* TestClock.adjust(50)
       assert.strictEqual(state(second), "Interrupt")
       assert.strictEqual(state(third), "running")
@@ -105,10 +103,8 @@ describe("25. callers with one key share one run", () => {
   it.effect("defects of those finalizers are heard by the last one", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const get = Command.make("get", (_id: string) => Effect.ensuring(Effect.never, Effect.die("bug")), {
-        group,
-        coalesce
-      })
+      const { call } = yield* hanging
+      const get = Command.make("get", (id: string) => Effect.ensuring(call(id), Effect.die("bug")), { group, coalesce })
       const first = yield* Command.queue(get("a"))
       const second = yield* Command.queue(get("a"))
       yield* Fiber.interrupt(first)
@@ -120,13 +116,13 @@ describe("25. callers with one key share one run", () => {
   it.effect("a failure, a defect and a refusal are those of all, and every caller counts its own outcome", () =>
     Effect.gen(function*() {
       const group = yield* Group.make("g", { pool: { maxConcurrent: 1 } })
-      const end = yield* Deferred.make<void, string>()
-      const get = Command.make("get", (_id: string) => Deferred.await(end), { group, coalesce })
+      const work = yield* TestDependency.make<void, string, [id: string]>(hang)
+      const get = Command.make("get", work.call, { group, coalesce })
       const both = (id: string) => Effect.all([get(id), get(id)].map(Effect.exit), { concurrency: "unbounded" })
       const failing = yield* Command.queue(both("a"))
       const full = yield* both("b")
       assert.deepStrictEqual(full.map(ending), ["PoolFull", "PoolFull"])
-      yield* Deferred.fail(end, "down")
+      yield* work.recover(fail("down"))
       assert.deepStrictEqual((yield* Fiber.join(failing)).map(ending), ["down", "down"])
       const dying = Command.make("dying", (_id: string) => Effect.andThen(Effect.yieldNow, Effect.die("bug")), {
         group,
@@ -134,39 +130,33 @@ describe("25. callers with one key share one run", () => {
       })
       const died = yield* Effect.all([dying("a"), dying("a")].map(Effect.exit), { concurrency: "unbounded" })
       assert.deepStrictEqual(died.map(ending), ["Die", "Die"])
-      assert.deepStrictEqual(outcomesOf(group, "get"), { failure: 2, rejected: 2 })
-      assert.deepStrictEqual(outcomesOf(group, "dying"), { defect: 2 })
+      yield* TestOutcomes.expect(group, "get", { failure: 2, rejected: 2 })
+      yield* TestOutcomes.expect(group, "dying", { defect: 2 })
       yield* idle(group)
     }))
 
   it.effect("the run belongs to no single caller's deadline", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.around(Effect.sleep(150)), {
-        group,
-        coalesce,
-        timeout: 100
-      })
+      const work = yield* TestDependency.make<void, never, [id: string]>(after(150, succeed()))
+      const get = Command.make("get", work.call, { group, coalesce, timeout: 100 })
       const first = yield* Command.queue(get("a"))
       yield* TestClock.adjust(60)
       const second = yield* Command.queue(get("a"))
       yield* TestClock.adjust(40)
       assert.deepStrictEqual([first, second].map(state), ["CommandTimeout", "running"])
-      assert.strictEqual(work.active, 1)
+      assert.strictEqual(work.inFlight, 1)
       yield* TestClock.adjust(50)
       assert.strictEqual(state(second), "Success")
-      assert.deepStrictEqual(outcomesOf(group, "get"), { timeout: 1, success: 1 })
+      yield* TestOutcomes.expect(group, "get", { timeout: 1, success: 1 })
       yield* idle(group)
     }))
 
   it.effect("one that outlasts a deadline takes in nobody new: a run that hangs is not shared for ever", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      let hangs = true
-      const work = new Work()
-      const run = () => work.around(hangs ? Effect.never : Effect.succeed("up again"))
-      const get = Command.make("get", (_id: string) => Effect.suspend(run), { group, coalesce, timeout: 100 })
+      const work = yield* TestDependency.make<string, never, [id: string]>(hang)
+      const get = Command.make("get", work.call, { group, coalesce, timeout: 100 })
       const fibers: Array<Fiber.Fiber<unknown, unknown>> = []
       // Somebody comes every 30 ms; so somebody would always be waiting for the first run.
       for (let i = 0; i < 4; i++) {
@@ -174,22 +164,22 @@ describe("25. callers with one key share one run", () => {
         yield* TestClock.adjust(30)
       }
       assert.deepStrictEqual(fibers.map(state), ["CommandTimeout", "running", "running", "running"])
-      hangs = false
+      yield* work.become(succeed("up again"))
       assert.strictEqual(yield* get("a"), "up again")
-      assert.deepStrictEqual([work.started, work.active], [2, 1])
+      assert.deepStrictEqual([work.calls.length, work.inFlight], [2, 1])
       yield* TestClock.adjust(70)
       assert.deepStrictEqual(new Set(fibers.map(state)), new Set(["CommandTimeout"]))
-      assert.strictEqual(work.active, 0)
+      assert.strictEqual(work.inFlight, 0)
       yield* idle(group)
     }))
 
   it.effect("8. of a deadline that passes while the shared run waits, it is said so", () =>
     Effect.gen(function*() {
       const group = yield* Group.make("g", { pool: { maxConcurrent: 1, maxQueued: 5 } })
-      const busy = new Work()
-      yield* Command.queue(busy.run.pipe(Command.within(group, { key: "busy" })))
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.run, { group, coalesce, timeout: 100 })
+      const busy = yield* TestDependency.make<void>(hang)
+      yield* Command.queue(busy.call().pipe(Command.within(group, { key: "busy" })))
+      const work = yield* hanging
+      const get = Command.make("get", work.call, { group, coalesce, timeout: 100 })
       const both = yield* Command.queue(
         Effect.all([get("a"), get("a")].map((get) => Effect.flip(get)), { concurrency: "unbounded" })
       )
@@ -197,9 +187,9 @@ describe("25. callers with one key share one run", () => {
       for (const failure of yield* Fiber.join(both)) {
         assert.deepInclude({ ...failure }, { option: "timeout", started: false })
       }
-      assert.strictEqual(work.started, 0)
+      assert.strictEqual(work.calls.length, 0)
       assert.strictEqual((yield* Pool.statistics(group.pool)).queued, 0)
-      yield* busy.finish
+      yield* busy.recover(succeed())
       yield* idle(group)
     }))
 })
@@ -207,8 +197,8 @@ describe("25. callers with one key share one run", () => {
 describe("14. the circuit, behind a shared run,", () => {
   const setup = Effect.fnUntraced(function*(options: { readonly timeout?: number } = {}) {
     const group = yield* make({ circuit: { consecutive: 1 } })
-    const work = new Work()
-    const get = Command.make("get", (_id: string) => work.run, { group, coalesce, ...options })
+    const work = yield* hanging
+    const get = Command.make("get", work.call, { group, coalesce, ...options })
     return { group, work, get, circuit: Circuit.state(group, "get") }
   })
 
@@ -255,30 +245,30 @@ describe("10. re-entry", () => {
   it.effect("is each caller's own: one inside of the pool is refused, the others and the run are not", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.run, { group, coalesce })
+      const work = yield* hanging
+      const get = Command.make("get", work.call, { group, coalesce })
       const inside = Command.make("inside", () => get("a"), { group })
       assert.deepInclude({ ...yield* Effect.flip(inside()) }, { key: "get", heldBy: "inside" })
       const outside = yield* Command.queue(get("a"))
       assert.deepInclude({ ...yield* Effect.flip(inside()) }, { key: "get", heldBy: "inside" })
       assert.strictEqual(state(outside), "running")
-      assert.deepStrictEqual(outcomesOf(group, "get"), { rejected: 2 })
-      yield* work.finish
+      yield* TestOutcomes.expect(group, "get", { rejected: 2 })
+      yield* work.recover(succeed())
       yield* idle(group)
     }))
 
   it.effect("does not misfire for the run of a caller who is inside of another pool, that the run calls into", () =>
     Effect.gen(function*() {
       const [front, back] = [yield* Group.make("front", { pool: { maxConcurrent: 5 } }), yield* make()]
-      const end = yield* Deferred.make<void>()
+      const work = yield* hanging
       const leaf = Command.make("leaf", () => Effect.succeed("leaf"), { group: front })
-      const get = Command.make("get", (_id: string) => Effect.andThen(Deferred.await(end), leaf()), {
+      const get = Command.make("get", (id: string) => Effect.andThen(work.call(id), leaf()), {
         group: back,
         coalesce
       })
       const inside = yield* Command.queue(Command.make("page", () => get("a"), { group: front })())
       const outside = yield* Command.queue(get("a"))
-      yield* Deferred.succeed(end, undefined)
+      yield* work.recover(succeed())
       assert.deepStrictEqual([yield* Fiber.join(inside), yield* Fiber.join(outside)], ["leaf", "leaf"])
       yield* idle(front)
       yield* idle(back)
@@ -309,35 +299,35 @@ describe("a shared run", () => {
   it.effect("has the first caller's services, and none of its permits", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const end = yield* Deferred.make<void>()
-      const get = Command.make("get", (_id: string) => Effect.andThen(Deferred.await(end), Locale), { group, coalesce })
+      const work = yield* hanging
+      const get = Command.make("get", (id: string) => Effect.andThen(work.call(id), Locale), { group, coalesce })
       const first = yield* Command.queue(Effect.provideService(get("a"), Locale, "de"))
       const second = yield* Command.queue(Effect.provideService(get("a"), Locale, "fr"))
       yield* Fiber.interrupt(first)
-      yield* Deferred.succeed(end, undefined)
+      yield* work.recover(succeed())
       assert.strictEqual(yield* Fiber.join(second), "de")
     }))
 
   it.effect("is not shared between groups, nor between commands of one name", () =>
     Effect.gen(function*() {
       class Api extends Group.Service<Api>()("api") {}
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.run, { group: Api, coalesce })
+      const work = yield* hanging
+      const get = Command.make("get", work.call, { group: Api, coalesce })
       const groups = yield* Effect.all([make(), make()])
       for (const group of [...groups, ...groups]) yield* Command.queue(Effect.provideService(get("a"), Api, group))
-      assert.strictEqual(work.started, 2)
-      const other = Command.make("get", (_id: string) => work.run, { group: Api, coalesce })
+      assert.strictEqual(work.calls.length, 2)
+      const other = Command.make("get", work.call, { group: Api, coalesce })
       yield* Command.queue(Effect.provideService(other("a"), Api, groups[0]))
-      assert.strictEqual(work.started, 3)
-      yield* work.finish
+      assert.strictEqual(work.calls.length, 3)
+      yield* work.recover(succeed())
     }))
 
   it.effect("keeps its permit, and its last caller, until it has ended; with detach the caller is let go", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const end = yield* Deferred.make<void>()
+      const work = yield* TestDependency.make<void, never, [id: string]>(uninterruptible(hang))
       const stubborn = (detach: boolean) =>
-        Command.make("stubborn", (_id: string) => Effect.uninterruptible(Deferred.await(end)), {
+        Command.make("stubborn", work.call, {
           group,
           coalesce,
           timeout: 10,
@@ -348,7 +338,7 @@ describe("a shared run", () => {
       yield* TestClock.adjust(10)
       assert.deepStrictEqual([waits, goes].map(state), ["running", "CommandTimeout"])
       assert.deepInclude(yield* Pool.statistics(group.pool), { active: 2, overdue: 2 })
-      yield* Deferred.succeed(end, undefined)
+      yield* work.recover(succeed())
       assert.strictEqual(state(waits), "CommandTimeout")
       yield* idle(group)
     }))
@@ -374,8 +364,8 @@ describe("a shared run", () => {
   it.effect("1. stands inside of the deadline, and outside of what is done about the dependency", () =>
     Effect.gen(function*() {
       const group = yield* make({ circuit: {}, rateLimit: { limit: 1, window: "1 minute" } })
-      const work = new Work()
-      const get = Command.make("get", (_id: string) => work.run, {
+      const work = yield* hanging
+      const get = Command.make("get", work.call, {
         group,
         coalesce,
         timeout: 1000,
@@ -396,9 +386,9 @@ describe("a shared run", () => {
       ])
       // Three callers, one token.
       for (let i = 0; i < 3; i++) yield* Command.queue(get("a"))
-      assert.strictEqual(work.started, 1)
-      yield* work.finish
-      assert.deepStrictEqual(outcomesOf(group, "get"), { success: 3 })
+      assert.strictEqual(work.calls.length, 1)
+      yield* work.recover(succeed())
+      yield* TestOutcomes.expect(group, "get", { success: 3 })
     }))
 
   it.effect("21. retries for as long as any of its callers has time", () =>
@@ -406,13 +396,13 @@ describe("a shared run", () => {
       const group = yield* make()
       const ends = (retryAfter: number) =>
         Effect.gen(function*() {
-          let runs = 0
-          const get = Command.make(
-            "get",
-            (_id: string) =>
-              Effect.suspend(() => runs++ === 0 ? Effect.fail({ _tag: "Busy", retryAfter }) : Effect.succeed(runs)),
-            { group, coalesce, timeout: 1000, retry: { base: 1, max: 1 } }
-          )
+          const { call } = yield* TestDependency.make(sequence(fail({ _tag: "Busy", retryAfter }), succeed()))
+          const get = Command.make("get", (id: string) => call(id), {
+            group,
+            coalesce,
+            timeout: 1000,
+            retry: { base: 1, max: 1 }
+          })
           const fiber = yield* Command.queue(get("a"))
           const before = state(fiber)
           yield* TestClock.adjust(1000)
@@ -434,7 +424,7 @@ describe("a shared run", () => {
         }
       })
       assert.strictEqual(ending(yield* Effect.exit(get("a"))), "Die")
-      assert.deepStrictEqual(outcomesOf(group, "get"), { defect: 1 })
+      yield* TestOutcomes.expect(group, "get", { defect: 1 })
     }))
 
   it.effect("12. is refused where it makes no sense, by name", () =>
@@ -463,14 +453,14 @@ describe("a shared run", () => {
 describe("3. alone, as a combinator", () => {
   it.effect("by shares the runs of any function, data first and last", () =>
     Effect.gen(function*() {
-      const work = new Work()
-      const run = (id: string) => Effect.as(work.run, id)
+      const work = yield* hanging
+      const run = (id: string) => Effect.as(work.call(id), id)
       for (const get of [Coalesce.by(run, coalesce), Coalesce.by(coalesce)(run)]) {
-        const before = work.started
+        const before = work.calls.length
         const fiber = yield* Command.queue(Effect.all([get("a"), get("a"), get("b")], { concurrency: "unbounded" }))
-        assert.strictEqual(work.started - before, 2)
+        assert.strictEqual(work.calls.length - before, 2)
         yield* Fiber.interrupt(fiber)
-        assert.strictEqual(work.active, 0)
+        assert.strictEqual(work.inFlight, 0)
       }
     }))
 
@@ -501,33 +491,20 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   }
 )
 
-interface Run {
-  readonly key: string
-  readonly end: Deferred.Deferred<number, string>
-  ended: "not" | "finished" | "interrupted"
-}
-
 it.effect("25. at random: at most one run of a key at a time, and it is cancelled if and only if all have left", () =>
   Effect.promise(() =>
     fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 60 }), (steps) =>
         Effect.runPromise(Effect.scoped(Effect.gen(function*() {
           const group = yield* make()
-          const runs: Array<Run> = []
-          const get = Command.make("get", (key: string) =>
-            Effect.suspend(() => {
-              const run: Run = { key, end: Deferred.makeUnsafe(), ended: "not" }
-              runs.push(run)
-              return Effect.onExit(Deferred.await(run.end), (exit) =>
-                Effect.sync(() => {
-                  run.ended = ending(exit) === "Interrupt" ? "interrupted" : "finished"
-                }))
-            }), { group, coalesce })
+          const dependency = yield* TestDependency.make<number, string, [key: string]>(hang)
+          const runs = dependency.calls
+          const get = Command.make("get", dependency.call, { group, coalesce })
           const callers: Array<
             { readonly key: string; readonly run: number; readonly fiber: Fiber.Fiber<number, unknown> }
           > = []
           const running = (key: string) =>
-            runs.findIndex((run) => run.key === key && run.ended === "not")
+            runs.findIndex(({ args, hangs }) => args[0] === key && hangs)
           const waiting = () => callers.filter(({ fiber }) => state(fiber) === "running")
           for (const step of steps) {
             const before = waiting()
@@ -538,8 +515,7 @@ it.effect("25. at random: at most one run of a key at a time, and it is cancelle
             } else if (step.step === "finish") {
               const run = running(step.key)
               if (run === -1) continue
-              const exit = step.fails ? Exit.fail("down") : Exit.succeed(run)
-              yield* Deferred.done(runs[run]!.end, exit)
+              yield* step.fails ? runs[run]!.fail("down") : runs[run]!.succeed(run)
               yield* Effect.yieldNow
               for (const caller of before.filter(({ key }) => key === step.key)) {
                 assert.strictEqual(caller.run, run)
@@ -550,16 +526,16 @@ it.effect("25. at random: at most one run of a key at a time, and it is cancelle
               yield* Fiber.interrupt(leaver.fiber)
               assert.strictEqual(state(leaver.fiber), "Interrupt")
             }
-            for (const [index, { ended, key }] of runs.entries()) {
+            for (const [index, { args: [key], state }] of runs.entries()) {
               const aboard = waiting().filter(({ run }) => run === index)
-              if (ended === "not") {
+              if (state === "running") {
                 assert.isNotEmpty(aboard)
-                assert.strictEqual(running(key), runs.findLastIndex((run) => run.key === key && run.ended === "not"))
+                assert.strictEqual(running(key), runs.findLastIndex(({ args, hangs }) => args[0] === key && hangs))
               } else assert.isEmpty(aboard)
             }
           }
           yield* Effect.forEach(waiting(), ({ fiber }) => Fiber.interrupt(fiber))
-          assert.isTrue(runs.every(({ ended }) => ended !== "not"))
+          assert.strictEqual(dependency.inFlight, 0)
           yield* idle(group)
         }))))
     )
@@ -569,12 +545,9 @@ it.effect("7. wherever the scheduler yields, an interruption there leaves no run
   Effect.gen(function*() {
     yield* afterFirstSleep
     const group = yield* make()
-    const work = new Work()
-    const get = Command.make("get", (_id: string) => work.around(Effect.andThen(Effect.yieldNow, Effect.yieldNow)), {
-      group,
-      coalesce,
-      timeout: "1 minute"
-    })
+    const yields = TestDependency.effect(Effect.andThen(Effect.yieldNow, Effect.yieldNow))
+    const work = yield* TestDependency.make<void, never, [id: string]>(yields)
+    const get = Command.make("get", work.call, { group, coalesce, timeout: "1 minute" })
     for (let ops = 3; ops <= 16; ops++) {
       const caller = get("a").pipe(
         Effect.ignore,
@@ -585,26 +558,26 @@ it.effect("7. wherever the scheduler yields, an interruption there leaves no run
         const callers = [yield* Command.queue(caller), yield* Command.queue(caller), yield* Command.queue(caller)]
         for (let turn = 0; turn < turns; turn++) yield* Effect.yieldNow
         for (const fiber of callers) yield* Fiber.interrupt(fiber)
-        for (let turn = 0; turn < 20 && work.active > 0; turn++) yield* Effect.yieldNow
-        assert.strictEqual(work.active, 0, `${ops} ops, ${turns} turns`)
+        for (let turn = 0; turn < 20 && work.inFlight > 0; turn++) yield* Effect.yieldNow
+        assert.strictEqual(work.inFlight, 0, `${ops} ops, ${turns} turns`)
         yield* idle(group)
       }
     }
-    assert.isAbove(work.started, 100)
+    assert.isAbove(work.calls.length, 100)
   }))
 
 it.effect("only keys under way are known", () =>
   Effect.gen(function*() {
     const flights = new Flights()
-    const work = new Work()
+    const work = yield* hanging
     const fibers = yield* Effect.forEach(
       Array.from({ length: 1000 }, (_, i) => `user ${i}`),
-      (key) => Command.queue(flights.join(key, work.run) as Effect.Effect<unknown, unknown>)
+      (key) => Command.queue(flights.join(key, work.call(key)) as Effect.Effect<unknown, unknown>)
     )
     assert.strictEqual(flights.size, 1000)
     yield* Fiber.interruptAll(fibers.slice(0, 500))
     assert.strictEqual(flights.size, 500)
-    yield* work.finish
+    yield* work.recover(succeed())
     yield* Effect.yieldNow
     assert.strictEqual(flights.size, 0)
   }))

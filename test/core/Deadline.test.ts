@@ -3,7 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
-import { ending, state, Work } from "./calls.ts"
+import { ending, idle, state, Work } from "./calls.ts"
 
 /** A group, at an instant that is not the first: a time that nobody has read is 0. */
 const make = (maxConcurrent: number, maxQueued = 0) =>
@@ -11,11 +11,6 @@ const make = (maxConcurrent: number, maxQueued = 0) =>
 
 /** How many deadlines of the group are still pending. */
 const pending = (group: Group.Group) => (group as GroupState).timers.size
-
-const idle = Effect.fnUntraced(function*(group: Group.Group) {
-  assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0, overdue: 0 })
-  assert.strictEqual(pending(group), 0)
-})
 
 describe("2. timeout bounds everything", () => {
   it.effect("and fails the call at its instant, not before, with what was measured", () =>

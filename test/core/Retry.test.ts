@@ -1,9 +1,21 @@
-import { Circuit, Command, CommandMetrics, Group, InvalidOptions, Pool, Retry, RetryBudget } from "@blackgate/core"
+import {
+  Circuit,
+  Command,
+  CommandMetrics,
+  Group,
+  InvalidOptions,
+  Pool,
+  Retry,
+  RetryBudget,
+  TestDependency,
+  TestOutcomes
+} from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Duration, Effect, Exit, Fiber, Logger, Metric, Random, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
-import { afterFirstSleep, ending, state, Work } from "./calls.ts"
+import { afterFirstSleep, ending, idle, state } from "./calls.ts"
+
+const { after, fail, hang, lingering, sequence, succeed, times, uninterruptible } = TestDependency
 
 const make = (options: Partial<Group.Options> = {}) =>
   Group.make("g", { pool: { maxConcurrent: 10 }, ...options }).pipe(Effect.provide(Logger.layer([])))
@@ -12,17 +24,11 @@ const make = (options: Partial<Group.Options> = {}) =>
 const chance = (share: number) =>
   Effect.provideService(Random.Random, { nextDoubleUnsafe: () => share, nextIntUnsafe: () => 0 })
 
-/** Fails so many times, in turn with each of the failures, and notes when it was started. */
-class Flaky {
-  readonly at: Array<number> = []
-  readonly run: Effect.Effect<string, unknown>
-  constructor(times: number, failures: ReadonlyArray<unknown> = ["bad"]) {
-    this.run = Effect.flatMap(Clock.currentTimeMillis, (now) => {
-      const number = this.at.push(now)
-      return number <= times ? Effect.fail(failures[(number - 1) % failures.length]) : Effect.succeed("good")
-    })
-  }
-}
+type Flaky = TestDependency.TestDependency<string, unknown>
+
+/** Fails so many times, in turn with each of the failures, and is good then. */
+const failing = (count: number, failures: ReadonlyArray<unknown> = ["bad"]): Effect.Effect<Flaky> =>
+  TestDependency.make(sequence(times(count, sequence(...failures.map(fail))), succeed("good")))
 
 /** How it ended and when, after as much time as it takes; and when it was tried. Counted from now on. */
 const trace = Effect.fnUntraced(
@@ -35,14 +41,9 @@ const trace = Effect.fnUntraced(
     const fiber = yield* Command.queue(timed)
     yield* TestClock.adjust("1 hour")
     const { at, end } = yield* Fiber.join(fiber)
-    return { end, at: at - from, attempts: flaky.at.map((at) => at - from) }
+    return { end, at: at - from, attempts: flaky.startedAt.map((at) => at - from) }
   }
 )
-
-const idle = Effect.fnUntraced(function*(group: Group.Group) {
-  assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0, overdue: 0 })
-  assert.strictEqual((group as GroupState).timers.size, 0)
-})
 
 const unlimited = { retryBudget: { perSecond: Infinity } }
 
@@ -50,10 +51,10 @@ describe("21. retries back off exponentially with full jitter", () => {
   const delays = (options: Retry.Options<unknown>, share: number) =>
     Effect.gen(function*() {
       const group = yield* make()
-      const flaky = new Flaky(Infinity)
+      const flaky = yield* failing(Infinity)
       const { attempts, end } = yield* trace(
         flaky,
-        flaky.run.pipe(Command.within(group, { key: "k", retry: options }), chance(share))
+        flaky.call().pipe(Command.within(group, { key: "k", retry: options }), chance(share))
       )
       assert.strictEqual(end, "bad")
       yield* idle(group)
@@ -87,8 +88,8 @@ describe("21. retries back off exponentially with full jitter", () => {
   it.effect("however often: no power of two is too large", () =>
     Effect.gen(function*() {
       const group = yield* make(unlimited)
-      const flaky = new Flaky(1100)
-      const call = flaky.run.pipe(
+      const flaky = yield* failing(1100)
+      const call = flaky.call().pipe(
         Command.within(group, { key: "k", retry: { times: 2000, base: 1, max: 2 } }),
         chance(1)
       )
@@ -105,8 +106,11 @@ describe("21. retries back off exponentially with full jitter", () => {
       const group = yield* make(unlimited)
       const seen: Array<number> = []
       for (let seed = 0; seed < 100; seed++) {
-        const flaky = new Flaky(1)
-        const call = flaky.run.pipe(Command.within(group, { key: "k", retry: { base: 1000 } }), Random.withSeed(seed))
+        const flaky = yield* failing(1)
+        const call = flaky.call().pipe(
+          Command.within(group, { key: "k", retry: { base: 1000 } }),
+          Random.withSeed(seed)
+        )
         const { attempts } = yield* trace(flaky, call)
         seen.push(attempts[1]! - attempts[0]!)
       }
@@ -121,8 +125,11 @@ describe("21. retries honour Retry-After", () => {
   const delay = (failure: unknown, options: Retry.Options<unknown> = {}, share = 0) =>
     Effect.gen(function*() {
       const group = yield* make()
-      const flaky = new Flaky(1, [failure])
-      const call = flaky.run.pipe(Command.within(group, { key: "k", retry: { base: 100, ...options } }), chance(share))
+      const flaky = yield* failing(1, [failure])
+      const call = flaky.call().pipe(
+        Command.within(group, { key: "k", retry: { base: 100, ...options } }),
+        chance(share)
+      )
       const { attempts } = yield* trace(flaky, call)
       return attempts.length === 1 ? "none" : attempts[1]! - attempts[0]!
     })
@@ -169,8 +176,8 @@ describe("21. retries never start a sleep that outlasts the deadline", () => {
   const within = (timeout: number, failure: unknown, retry: Retry.Options<unknown>) =>
     Effect.gen(function*() {
       const group = yield* make()
-      const flaky = new Flaky(Infinity, [failure])
-      const call = flaky.run.pipe(Command.within(group, { key: "k", timeout, retry }), chance(1))
+      const flaky = yield* failing(Infinity, [failure])
+      const call = flaky.call().pipe(Command.within(group, { key: "k", timeout, retry }), chance(1))
       const { at, attempts, end } = yield* trace(flaky, call)
       yield* idle(group)
       return [end, at, attempts.length]
@@ -219,20 +226,20 @@ describe("21. retries are spent from a budget, shared by the group", () => {
   it.effect("an exhausted one returns the original failure", () =>
     Effect.gen(function*() {
       const group = yield* make({ retryBudget: { ratio: 0, perSecond: 0.3 } })
-      const first = new Flaky(Infinity, ["one", "two", "three"])
+      const first = yield* failing(Infinity, ["one", "two", "three"])
       const { end } = yield* trace(
         first,
-        first.run.pipe(Command.within(group, { key: "first", retry: { times: 2, base: 1 } }))
+        first.call().pipe(Command.within(group, { key: "first", retry: { times: 2, base: 1 } }))
       )
       assert.strictEqual(end, "three")
       yield* TestClock.setTime(4_000_000)
-      const second = new Flaky(Infinity, ["one", "two", "three"])
+      const second = yield* failing(Infinity, ["one", "two", "three"])
       const both = Effect.gen(function*() {
         const one = yield* Effect.exit(
-          first.run.pipe(Command.within(group, { key: "first", retry: { times: 2, base: 1 } }))
+          first.call().pipe(Command.within(group, { key: "first", retry: { times: 2, base: 1 } }))
         )
         const two = yield* Effect.exit(
-          second.run.pipe(Command.within(group, { key: "second", retry: { times: 2, base: 1 } }))
+          second.call().pipe(Command.within(group, { key: "second", retry: { times: 2, base: 1 } }))
         )
         return [ending(one), ending(two)]
       })
@@ -246,26 +253,26 @@ describe("21. retries are spent from a budget, shared by the group", () => {
   it.effect("of zero: nothing is retried", () =>
     Effect.gen(function*() {
       const group = yield* make({ retryBudget: { ratio: 0, perSecond: 0 } })
-      const flaky = new Flaky(1)
+      const flaky = yield* failing(1)
       assert.strictEqual(
-        yield* Effect.flip(flaky.run.pipe(Command.within(group, { key: "k", retry: { times: 5 } }))),
+        yield* Effect.flip(flaky.call().pipe(Command.within(group, { key: "k", retry: { times: 5 } }))),
         "bad"
       )
-      assert.strictEqual(flaky.at.length, 1)
+      assert.strictEqual(flaky.calls.length, 1)
     }))
 
   it.effect("a storm is cut to it: 1,000 calls that fail are not 3,000", () =>
     Effect.gen(function*() {
       const group = yield* make({ pool: { maxConcurrent: Infinity } })
-      const flaky = new Flaky(Infinity)
-      const call = Effect.exit(flaky.run.pipe(Command.within(group, { key: "k", retry: { base: 10 } })))
+      const flaky = yield* failing(Infinity)
+      const call = Effect.exit(flaky.call().pipe(Command.within(group, { key: "k", retry: { base: 10 } })))
       const fiber = yield* Command.queue(
         Effect.forEach(Array.from({ length: 1000 }), () => call, { concurrency: "unbounded" })
       )
       yield* TestClock.adjust(1000)
       yield* Fiber.join(fiber)
-      assert.isAtMost(flaky.at.length, 1000 + 200 + 100)
-      assert.isAtLeast(flaky.at.length, 1000 + 200)
+      assert.isAtMost(flaky.calls.length, 1000 + 200 + 100)
+      assert.isAtLeast(flaky.calls.length, 1000 + 200)
       yield* idle(group)
     }))
 })
@@ -276,8 +283,8 @@ describe("22. an open circuit ends the retries", () => {
   it.effect("with what the effect failed with: a call that ran does not end as one that was refused", () =>
     Effect.gen(function*() {
       const group = yield* make({ circuit })
-      const flaky = new Flaky(Infinity, ["one", "two", "three"])
-      const call = flaky.run.pipe(Command.within(group, { key: "k", retry: { times: 9, base: 1 } }))
+      const flaky = yield* failing(Infinity, ["one", "two", "three"])
+      const call = flaky.call().pipe(Command.within(group, { key: "k", retry: { times: 9, base: 1 } }))
       const { attempts, end } = yield* trace(flaky, call)
       assert.strictEqual(attempts.length, 2)
       assert.strictEqual(end, "two")
@@ -287,16 +294,16 @@ describe("22. an open circuit ends the retries", () => {
     Effect.gen(function*() {
       const group = yield* make({ circuit })
       yield* Circuit.force(group, "k", "open")
-      const flaky = new Flaky(0)
-      const call = flaky.run.pipe(Command.within(group, { key: "k", retry: { times: 9, while: () => true } }))
+      const flaky = yield* failing(0)
+      const call = flaky.call().pipe(Command.within(group, { key: "k", retry: { times: 9, while: () => true } }))
       assert.deepInclude(yield* trace(flaky, call), { end: "CircuitOpen", attempts: [] })
     }))
 
   it.effect("unless it is to be waited for: as long as it says", () =>
     Effect.gen(function*() {
       const group = yield* make({ circuit })
-      const flaky = new Flaky(2)
-      const call = flaky.run.pipe(
+      const flaky = yield* failing(2)
+      const call = flaky.call().pipe(
         Command.within(group, { key: "k", retry: { times: 9, base: 100, waitFor: ["CircuitOpen"] } }),
         chance(0.1)
       )
@@ -310,8 +317,8 @@ describe("22. an open circuit ends the retries", () => {
   it.effect("not beyond the deadline", () =>
     Effect.gen(function*() {
       const group = yield* make({ circuit })
-      const flaky = new Flaky(Infinity)
-      const call = flaky.run.pipe(
+      const flaky = yield* failing(Infinity)
+      const call = flaky.call().pipe(
         Command.within(group, { key: "k", timeout: 500, retry: { times: 9, base: 1, waitFor: ["CircuitOpen"] } })
       )
       const { at, end } = yield* trace(flaky, call)
@@ -334,13 +341,13 @@ describe("23. what is never retried", () => {
   const attempts = (effect: Effect.Effect<unknown, unknown>, retry: Retry.Options<unknown> = { times: 5, base: 1 }) =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
+      const dependency = yield* TestDependency.make(TestDependency.effect(effect))
       const fiber = yield* Command.queue(
-        work.around(effect).pipe(Command.within(group, { key: "k", retry }), Effect.exit)
+        dependency.call().pipe(Command.within(group, { key: "k", retry }), Effect.exit)
       )
       yield* TestClock.adjust(1000)
       yield* idle(group)
-      return [ending(yield* Fiber.join(fiber)), work.started]
+      return [ending(yield* Fiber.join(fiber)), dependency.calls.length]
     })
 
   it.effect("a defect", () =>
@@ -381,8 +388,8 @@ describe("23. what is never retried", () => {
   it.effect("a rejection by the pool", () =>
     Effect.gen(function*() {
       const group = yield* make({ pool: { maxConcurrent: 1, maxQueued: 1, queueTimeout: 10 } })
-      const work = new Work()
-      yield* Command.queue(work.run.pipe(Command.within(group, { key: "first" })))
+      const dependency = yield* TestDependency.make<void>(hang)
+      yield* Command.queue(dependency.call().pipe(Command.within(group, { key: "first" })))
       const retry = { times: 5, base: 1, while: () => true }
       const late = yield* Command.queue(Effect.flip(Command.within(Effect.void, group, { key: "k", retry })))
       const full = yield* Effect.flip(Command.within(Effect.void, group, { key: "k", retry }))
@@ -396,7 +403,7 @@ describe("23. what is never retried", () => {
         Effect.flip,
         Command.queue
       )
-      yield* work.finish
+      yield* dependency.recover(succeed())
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(reentered))._tag, "PoolReentered")
       assert.strictEqual(yield* RetryBudget.remaining(group), 100)
@@ -422,13 +429,14 @@ describe("23. what is never retried", () => {
       const outer = yield* make()
       const inner = yield* Group.make("inner", { pool: { maxConcurrent: 1 } })
       yield* Command.queue(Effect.never.pipe(Command.within(inner, { key: "first" })))
-      const work = new Work()
-      const call = work.around(Effect.void.pipe(Command.within(inner, { key: "k" }))).pipe(
+      const refused = Effect.void.pipe(Command.within(inner, { key: "k" }))
+      const dependency = yield* TestDependency.make(TestDependency.effect(refused))
+      const call = dependency.call().pipe(
         Command.within(outer, { key: "k", retry: { times: 5, base: 1 } }),
         Effect.flip
       )
       assert.strictEqual((yield* call)._tag, "PoolFull")
-      assert.strictEqual(work.started, 1)
+      assert.strictEqual(dependency.calls.length, 1)
     }))
 })
 
@@ -439,8 +447,8 @@ describe("a schedule instead of base and max", () => {
     group = make()
   ) =>
     Effect.gen(function*() {
-      const flaky = new Flaky(Infinity)
-      const call = flaky.run.pipe(
+      const flaky = yield* failing(Infinity)
+      const call = flaky.call().pipe(
         Command.within(yield* group, {
           key: "k",
           timeout: options.timeout ?? "1 day",
@@ -459,9 +467,9 @@ describe("a schedule instead of base and max", () => {
   it.effect("for each call anew", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const call = Command.make("k", (flaky: Flaky) => flaky.run, { group, retry: { schedule: Schedule.recurs(2) } })
+      const call = Command.make("k", (flaky: Flaky) => flaky.call(), { group, retry: { schedule: Schedule.recurs(2) } })
       for (let i = 0; i < 3; i++) {
-        const flaky = new Flaky(Infinity)
+        const flaky = yield* failing(Infinity)
         assert.strictEqual((yield* trace(flaky, call(flaky))).attempts.length, 3)
       }
     }))
@@ -476,8 +484,8 @@ describe("a schedule instead of base and max", () => {
           ? Cause.done("enough")
           : Effect.succeed(["again", Duration.millis(1)] as [string, Duration.Duration])
       }))
-      const flaky = new Flaky(Infinity, ["one", "two", "three"])
-      const result = yield* trace(flaky, flaky.run.pipe(Command.within(group, { key: "k", retry: { schedule } })))
+      const flaky = yield* failing(Infinity, ["one", "two", "three"])
+      const result = yield* trace(flaky, flaky.call().pipe(Command.within(group, { key: "k", retry: { schedule } })))
       assert.strictEqual(result.end, "three")
       assert.deepStrictEqual(seen, ["one", "two", "three"])
     }))
@@ -485,8 +493,8 @@ describe("a schedule instead of base and max", () => {
   it.effect("what the failure asks for comes before its delay", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const flaky = new Flaky(1, [{ retryAfter: 500 }])
-      const call = flaky.run.pipe(Command.within(group, { key: "k", retry: { schedule: Schedule.spaced(30) } }))
+      const flaky = yield* failing(1, [{ retryAfter: 500 }])
+      const call = flaky.call().pipe(Command.within(group, { key: "k", retry: { schedule: Schedule.spaced(30) } }))
       assert.deepStrictEqual((yield* trace(flaky, call)).attempts, [0, 530])
     }))
 
@@ -552,8 +560,8 @@ describe("a schedule instead of base and max", () => {
         const step: Effect.Effect<[string, Duration.Duration]> = Effect.succeed(["again", Duration.millis(10)])
         return Effect.andThen(Effect.sleep(100), attempt > 1 ? Cause.done("enough") : step)
       }))
-      const flaky = new Flaky(Infinity)
-      const result = yield* trace(flaky, flaky.run.pipe(Command.within(group, { key: "k", retry: { schedule } })))
+      const flaky = yield* failing(Infinity)
+      const result = yield* trace(flaky, flaky.call().pipe(Command.within(group, { key: "k", retry: { schedule } })))
       assert.deepStrictEqual(result, { end: "bad", at: 210, attempts: [0, 110] })
       assert.strictEqual(asked, 2)
       yield* idle(group)
@@ -597,9 +605,9 @@ describe("where it stands", () => {
   it.effect("an attempt has a permit of its own; none is held in between", () =>
     Effect.gen(function*() {
       const group = yield* make({ pool: { maxConcurrent: 1 } })
-      const flaky = new Flaky(1)
+      const flaky = yield* failing(1)
       const fiber = yield* Command.queue(
-        flaky.run.pipe(Command.within(group, { key: "k", retry: { base: 100 } }), chance(1))
+        flaky.call().pipe(Command.within(group, { key: "k", retry: { base: 100 } }), chance(1))
       )
       assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
       assert.strictEqual(
@@ -614,51 +622,49 @@ describe("where it stands", () => {
 
   it.effect("2. an attempt that takes too long is retried, after its finalizers; each has its own timeout", () =>
     Effect.gen(function*() {
-      yield* afterFirstSleep
       const group = yield* make({ pool: { maxConcurrent: 1 } })
-      const work = new Work()
-      const slow = work.around(Effect.onInterrupt(Effect.never, () => Effect.sleep(5)))
+      const dependency = yield* TestDependency.make(lingering(5, hang))
       const fiber = yield* Command.queue(
-        slow.pipe(
+        dependency.call().pipe(
           Command.within(group, { key: "k", timeout: 100, attemptTimeout: 20, retry: { times: 50, base: 5, max: 5 } }),
           chance(1)
         )
       )
       yield* TestClock.adjust(99)
       // From 0, 30, 60 and 90 on: 20 until its timeout, 5 for its finalizers, 5 until the next.
-      assert.strictEqual(work.started, 4)
-      assert.strictEqual(work.most, 1)
+      assert.strictEqual(dependency.calls.length, 4)
+      assert.strictEqual(dependency.maxInFlight, 1)
       assert.strictEqual(state(fiber), "running")
       yield* TestClock.adjust(1)
       assert.strictEqual(state(fiber), "running")
       yield* TestClock.adjust(5)
       assert.strictEqual(state(fiber), "CommandTimeout")
-      assert.strictEqual(work.started, 4)
+      assert.strictEqual(dependency.calls.length, 4)
       yield* idle(group)
     }))
 
   it.effect("2. both at one instant: the outer one wins, nothing is retried", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
+      const dependency = yield* TestDependency.make<void>(hang)
       const fiber = yield* Command.queue(
-        work.run.pipe(
+        dependency.call().pipe(
           Command.within(group, { key: "k", timeout: 20, attemptTimeout: 20, retry: { times: 50, base: 1 } }),
           Effect.flip
         )
       )
       yield* TestClock.adjust(1000)
       assert.deepInclude({ ...yield* Fiber.join(fiber) }, { option: "timeout" })
-      assert.strictEqual(work.started, 1)
+      assert.strictEqual(dependency.calls.length, 1)
       yield* idle(group)
     }))
 
   it.effect("2. in a later attempt too", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
+      const dependency = yield* TestDependency.make<void>(hang)
       const fiber = yield* Command.queue(
-        work.run.pipe(
+        dependency.call().pipe(
           Command.within(group, { key: "k", timeout: 50, attemptTimeout: 20, retry: { times: 50, base: 10 } }),
           chance(1),
           Effect.flip
@@ -666,7 +672,7 @@ describe("where it stands", () => {
       )
       yield* TestClock.adjust(1000)
       assert.deepInclude({ ...yield* Fiber.join(fiber) }, { option: "timeout", started: true })
-      assert.strictEqual(work.started, 2)
+      assert.strictEqual(dependency.calls.length, 2)
       yield* idle(group)
     }))
 
@@ -690,14 +696,14 @@ describe("where it stands", () => {
       const second = yield* Command.queue(
         Effect.fail("bad").pipe(Command.within(group, { key: "waits", timeout: 50, retry }), chance(1))
       )
-      const work = new Work()
-      yield* Command.queue(work.run.pipe(Command.within(group, { key: "other" })))
+      const dependency = yield* TestDependency.make<void>(hang)
+      yield* Command.queue(dependency.call().pipe(Command.within(group, { key: "other" })))
       yield* TestClock.adjust(49)
       assert.strictEqual((yield* Pool.statistics(group.pool)).queued, 1)
       yield* TestClock.adjust(1)
       assert.strictEqual(state(second), "CommandTimeout")
       assert.strictEqual(yield* Circuit.state(group, "waits"), "closed")
-      yield* work.finish
+      yield* dependency.recover(succeed())
       yield* idle(group)
     }))
 
@@ -725,8 +731,8 @@ describe("where it stands", () => {
     Effect.gen(function*() {
       const group = yield* make()
       const seen: Array<unknown> = []
-      const flaky = new Flaky(Infinity, ["one", "two", "three"])
-      const call = Command.make("k", () => flaky.run, {
+      const flaky = yield* failing(Infinity, ["one", "two", "three"])
+      const call = Command.make("k", flaky.call, {
         group,
         retry: { base: 1 },
         fallback: (failure) => Effect.sync(() => seen.push(failure))
@@ -740,16 +746,14 @@ describe("where it stands", () => {
       const group = yield* Group.make("retry.metrics", { pool: { maxConcurrent: 1 } })
       const attributes = { group: "retry.metrics", key: "k" }
       const call = (times: number) =>
-        new Flaky(times).run.pipe(Command.within(group, { key: "k", retry: { base: 1 } }), Effect.exit)
+        Effect.flatMap(failing(times), (flaky) =>
+          flaky.call().pipe(Command.within(group, { key: "k", retry: { base: 1 } }), Effect.exit))
       const fiber = yield* Command.queue(Effect.all([call(0), call(2), call(9)]))
       yield* TestClock.adjust(1000)
       yield* Fiber.join(fiber)
       const attempts = yield* Metric.value(Metric.withAttributes(CommandMetrics.attempts, attributes))
       assert.deepInclude(attempts, { count: 3, sum: 7, min: 1, max: 3 })
-      const calls = (outcome: string) =>
-        Metric.value(Metric.withAttributes(CommandMetrics.calls, { ...attributes, outcome }))
-      assert.deepInclude(yield* calls("success"), { count: 2 })
-      assert.deepInclude(yield* calls("failure"), { count: 1 })
+      yield* TestOutcomes.expect(group, "k", { success: 2, failure: 1 })
     }))
 
   it.effect("32. the outcome is that of the attempt that it ends as, not that of the refusal that ended it", () =>
@@ -796,16 +800,16 @@ describe("interruptions", () => {
   it.effect("of the caller, in a delay: at once, and the budget is not given back", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const flaky = new Flaky(Infinity)
+      const flaky = yield* failing(Infinity)
       const fiber = yield* Command.queue(
-        flaky.run.pipe(Command.within(group, { key: "k", retry: { times: 50, base: 100 } }), chance(1))
+        flaky.call().pipe(Command.within(group, { key: "k", retry: { times: 50, base: 100 } }), chance(1))
       )
       yield* TestClock.adjust(150)
-      assert.deepStrictEqual(flaky.at, [0, 100])
+      assert.deepStrictEqual(flaky.startedAt, [0, 100])
       fiber.interruptUnsafe()
       assert.strictEqual(state(fiber), "Interrupt")
       yield* TestClock.adjust(1000)
-      assert.deepStrictEqual(flaky.at, [0, 100])
+      assert.deepStrictEqual(flaky.startedAt, [0, 100])
       assert.strictEqual(yield* RetryBudget.remaining(group), 98)
       yield* idle(group)
     }))
@@ -813,20 +817,22 @@ describe("interruptions", () => {
   it.effect("of the caller, in an attempt whose finalizers fail", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const work = new Work()
-      const run = work.around(Effect.onExit(Effect.never, () => Effect.fail("late")))
-      const fiber = yield* Command.queue(run.pipe(Command.within(group, { key: "k", retry: { times: 50, base: 1 } })))
+      const late = Effect.onExit(Effect.never, () => Effect.fail("late"))
+      const dependency = yield* TestDependency.make(TestDependency.effect(late))
+      const fiber = yield* Command.queue(
+        dependency.call().pipe(Command.within(group, { key: "k", retry: { times: 50, base: 1 } }))
+      )
       fiber.interruptUnsafe()
       yield* TestClock.adjust(100)
       assert.strictEqual(state(fiber), "Interrupt")
-      assert.strictEqual(work.started, 1)
+      assert.strictEqual(dependency.calls.length, 1)
       yield* idle(group)
     }))
 
   it.effect("of the caller, from inside of its own predicate", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const flaky = new Flaky(Infinity)
+      const flaky = yield* failing(Infinity)
       let fiber: Fiber.Fiber<unknown, unknown> | undefined
       const retry = {
         times: 50,
@@ -836,12 +842,12 @@ describe("interruptions", () => {
           return true
         }
       }
-      fiber = yield* Command.queue(flaky.run.pipe(Command.within(group, { key: "k", retry }), chance(1)))
+      fiber = yield* Command.queue(flaky.call().pipe(Command.within(group, { key: "k", retry }), chance(1)))
       yield* TestClock.adjust(10)
       assert.strictEqual(state(fiber), "Interrupt")
       yield* idle(group)
       yield* TestClock.adjust(1000)
-      assert.deepStrictEqual(flaky.at, [0, 10])
+      assert.deepStrictEqual(flaky.startedAt, [0, 10])
       yield* idle(group)
     }))
 
@@ -849,8 +855,11 @@ describe("interruptions", () => {
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const group = yield* Scope.provide(make(), scope)
-      const flaky = new Flaky(Infinity)
-      const call = flaky.run.pipe(Command.within(group, { key: "k", timeout: 1000, retry: { base: 100 } }), chance(1))
+      const flaky = yield* failing(Infinity)
+      const call = flaky.call().pipe(
+        Command.within(group, { key: "k", timeout: 1000, retry: { base: 100 } }),
+        chance(1)
+      )
       const fiber = yield* Command.queue(call)
       assert.strictEqual(state(fiber), "running")
       yield* Scope.close(scope, Exit.void)
@@ -860,15 +869,15 @@ describe("interruptions", () => {
 })
 
 describe("9. detached", () => {
-  const stubborn = (work: Work, millis: number) => work.around(Effect.uninterruptible(Effect.sleep(millis)))
+  const stubborn = TestDependency.make(uninterruptible(after(30, succeed())))
 
   it.effect("an attempt that can't be interrupted ends before the next begins; the caller is let go by the deadline", () =>
     Effect.gen(function*() {
       yield* afterFirstSleep
       const group = yield* make()
-      const work = new Work()
+      const dependency = yield* stubborn
       const fiber = yield* Command.queue(
-        stubborn(work, 30).pipe(
+        dependency.call().pipe(
           Command.within(group, {
             key: "k",
             detach: true,
@@ -880,10 +889,10 @@ describe("9. detached", () => {
         )
       )
       yield* TestClock.adjust(29)
-      assert.strictEqual(work.started, 1)
+      assert.strictEqual(dependency.calls.length, 1)
       assert.strictEqual((yield* Pool.statistics(group.pool)).overdue, 1)
       yield* TestClock.adjust(6)
-      assert.strictEqual(work.started, 2)
+      assert.strictEqual(dependency.calls.length, 2)
       assert.strictEqual((yield* Pool.statistics(group.pool)).overdue, 0)
       yield* TestClock.adjust(14)
       assert.strictEqual(state(fiber), "running")
@@ -892,7 +901,7 @@ describe("9. detached", () => {
       assert.strictEqual(state(fiber), "CommandTimeout")
       assert.deepInclude(yield* Pool.statistics(group.pool), { active: 1, overdue: 1 })
       yield* TestClock.adjust(100)
-      assert.strictEqual(work.started, 2)
+      assert.strictEqual(dependency.calls.length, 2)
       yield* idle(group)
     }))
 
@@ -900,9 +909,9 @@ describe("9. detached", () => {
     Effect.gen(function*() {
       yield* afterFirstSleep
       const group = yield* make()
-      const work = new Work()
+      const dependency = yield* stubborn
       const fiber = yield* Command.queue(
-        stubborn(work, 30).pipe(
+        dependency.call().pipe(
           Command.within(group, { key: "k", detach: true, attemptTimeout: 10, retry: { times: 1, base: 5 } }),
           chance(1),
           Effect.flip
@@ -914,7 +923,7 @@ describe("9. detached", () => {
       assert.deepInclude({ ...yield* Fiber.join(fiber) }, { option: "attemptTimeout" })
       assert.strictEqual((yield* Pool.statistics(group.pool)).overdue, 1)
       yield* TestClock.adjust(100)
-      assert.strictEqual(work.started, 2)
+      assert.strictEqual(dependency.calls.length, 2)
       yield* idle(group)
     }))
 })
@@ -923,22 +932,22 @@ describe("3. alone", () => {
   it.effect("around any effect, from the budget of a group", () =>
     Effect.gen(function*() {
       class Session extends Group.Service<Session>()("service.session") {}
-      const flaky = new Flaky(2)
+      const flaky = yield* failing(2)
       const call = Effect.gen(function*() {
-        const answer = yield* flaky.run.pipe(Retry.withBudget(Session, { base: 100 }), chance(1))
+        const answer = yield* flaky.call().pipe(Retry.withBudget(Session, { base: 100 }), chance(1))
         return [answer, yield* RetryBudget.remaining(Session)]
       })
       const fiber = yield* Command.queue(call.pipe(Effect.provide(Session.layer({ pool: { maxConcurrent: 1 } }))))
       yield* TestClock.adjust(300)
       assert.deepStrictEqual(yield* Fiber.join(fiber), ["good", 98])
-      assert.deepStrictEqual(flaky.at, [0, 100, 300])
+      assert.deepStrictEqual(flaky.startedAt, [0, 100, 300])
     }))
 
   it.effect("from a budget of its own, data first", () =>
     Effect.gen(function*() {
       const budget = yield* RetryBudget.make("mail", { ratio: 0, perSecond: 0.1 })
-      const flaky = new Flaky(Infinity, ["one", "two"])
-      const fiber = yield* Command.queue(Effect.flip(Retry.withBudget(flaky.run, budget, { times: 9, base: 1 })))
+      const flaky = yield* failing(Infinity, ["one", "two"])
+      const fiber = yield* Command.queue(Effect.flip(Retry.withBudget(flaky.call(), budget, { times: 9, base: 1 })))
       yield* TestClock.adjust(100)
       assert.strictEqual(yield* Fiber.join(fiber), "two")
       assert.isTrue(RetryBudget.isRetryBudget(budget))
@@ -947,10 +956,10 @@ describe("3. alone", () => {
   it.effect("with what it likes by default", () =>
     Effect.gen(function*() {
       const budget = yield* RetryBudget.make("mail")
-      const flaky = new Flaky(2)
-      assert.strictEqual((yield* trace(flaky, Retry.withBudget(flaky.run, budget))).end, "Success")
-      const again = new Flaky(2)
-      assert.strictEqual((yield* trace(again, again.run.pipe(Retry.withBudget(budget)))).end, "Success")
+      const flaky = yield* failing(2)
+      assert.strictEqual((yield* trace(flaky, Retry.withBudget(flaky.call(), budget))).end, "Success")
+      const again = yield* failing(2)
+      assert.strictEqual((yield* trace(again, again.call().pipe(Retry.withBudget(budget)))).end, "Success")
     }))
 
   it.effect("an Effect.timeout around it ends a delay too", () =>

@@ -1,27 +1,19 @@
-import { Command, Group, InvalidOptions, Pool, Stale } from "@blackgate/core"
+import { Command, Group, InvalidOptions, Pool, Stale, TestDependency, TestOutcomes } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
 import { LastGood } from "../../packages/core/src/internal/StaleWrap.ts"
 import { ending, state } from "./calls.ts"
 
+const { after, die, fail, hang, succeed } = TestDependency
+
 const make = (more: Partial<Group.Options> = {}) => Group.make("g", { pool: { maxConcurrent: 10 }, ...more })
-
-const record = (group: Group.Group): { readonly [counted: string]: number } => {
-  const { counts, degraded } = (group as GroupState).record("get")
-  return { ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), degraded }
-}
-
-/** A dependency that is told what to say. */
-class Dependency {
-  next: Effect.Effect<string, string | Gone> = Effect.succeed("fresh")
-  readonly run = (_id: string) => Effect.suspend(() => this.next)
-}
 
 class Gone {
   readonly _tag = "Gone"
 }
+
+const up = TestDependency.make<string, string | Gone, [id: string]>(succeed("fresh"))
 
 const stale = { key: (id: string) => id, maxAge: "1 minute" } as const
 
@@ -29,10 +21,10 @@ describe("31. the last good value is a fallback", () => {
   it.effect("for each key, and a failure where there is none", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale })
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale })
       assert.strictEqual(yield* get("a"), "fresh")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(yield* get("a"), "fresh")
       assert.strictEqual(yield* Effect.flip(get("b")), "down")
     }))
@@ -40,35 +32,35 @@ describe("31. the last good value is a fallback", () => {
   it.effect("with a bound on its age, from when it came; then the failure is what it was", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale })
-      dependency.next = Effect.delay(Effect.succeed("slow"), "1 second")
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale })
+      yield* dependency.become(after("1 second", succeed("slow")))
       const first = yield* Command.queue(get("a"))
       yield* TestClock.adjust("1 second")
       yield* Fiber.join(first)
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       yield* TestClock.adjust(59_999)
       assert.strictEqual(yield* get("a"), "slow")
       // Being served makes it no younger.
       yield* TestClock.adjust(1)
       assert.strictEqual(yield* Effect.flip(get("a")), "down")
       assert.strictEqual(yield* Effect.flip(get("a")), "down")
-      dependency.next = Effect.succeed("up")
+      yield* dependency.become(succeed("up"))
       assert.strictEqual(yield* get("a"), "up")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(yield* get("a"), "up")
     }))
 
   it.effect("the last one that came counts", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale })
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale })
       for (const value of ["one", "two"]) {
-        dependency.next = Effect.succeed(value)
+        yield* dependency.become(succeed(value))
         yield* get("a")
       }
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(yield* get("a"), "two")
     }))
 
@@ -79,17 +71,17 @@ describe("31. the last good value is a fallback", () => {
         circuit: {},
         rateLimit: { limit: 4, window: "1 minute" }
       })
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale, timeout: 100 })
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale, timeout: 100 })
       yield* get("a")
-      dependency.next = Effect.never
+      yield* dependency.become(hang)
       const slow = yield* Command.queue(get("a"))
       assert.strictEqual(yield* get("a"), "fresh") // the pool is full
       yield* TestClock.adjust(100)
       assert.strictEqual(yield* Fiber.join(slow), "fresh")
       assert.strictEqual(yield* Effect.exit(get("b")).pipe(Effect.timeout(0), Effect.flip, Effect.as("spent")), "spent")
       assert.strictEqual(yield* get("a"), "fresh") // the limit is used up
-      assert.deepStrictEqual(record(group), {
+      yield* TestOutcomes.expect(group, "get", {
         success: 1,
         rejected: 1,
         timeout: 1,
@@ -102,45 +94,45 @@ describe("31. the last good value is a fallback", () => {
   it.effect("chains: what it has no answer to is the fallback's", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, {
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, {
         group,
         stale,
         fallback: (failure, id) => Effect.succeed(`${String(failure)} ${id}`)
       })
       yield* get("a")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.deepStrictEqual([yield* get("a"), yield* get("b")], ["fresh", "down b"])
       assert.deepStrictEqual((yield* Command.policies(get)).slice(0, 3).map(({ policy }) => policy), [
         "fallback",
         "stale",
         "outcomes"
       ])
-      assert.deepStrictEqual(record(group), { success: 1, failure: 2, degraded: 2 })
+      yield* TestOutcomes.expect(group, "get", { success: 1, failure: 2, degraded: 2 })
     }))
 
   it.effect("a failure that it is no answer to makes it worthless", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, {
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, {
         group,
         stale: { ...stale, when: (failure) => !(failure instanceof Gone) }
       })
       yield* get("a")
-      dependency.next = Effect.fail(new Gone())
+      yield* dependency.become(fail(new Gone()))
       assert.strictEqual(ending(yield* Effect.exit(get("a"))), "Gone")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(yield* Effect.flip(get("a")), "down")
     }))
 
   it.effect("18. keys are bounded: the oldest value makes room", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale: { ...stale, maxKeys: 2 } })
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale: { ...stale, maxKeys: 2 } })
       for (const id of ["a", "b", "a", "c"]) yield* get(id)
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.deepStrictEqual(
         yield* Effect.forEach(["a", "b", "c"], (id) => Effect.map(Effect.exit(get(id)), ending)),
         ["Success", "down", "Success"]
@@ -164,12 +156,12 @@ describe("31. the last good value is a fallback", () => {
   it.effect("is not shared between groups, nor between commands of one name", () =>
     Effect.gen(function*() {
       class Api extends Group.Service<Api>()("api") {}
-      const dependency = new Dependency()
-      const [get, other] = [1, 2].map(() => Command.make("get", dependency.run, { group: Api, stale }))
+      const dependency = yield* up
+      const [get, other] = [1, 2].map(() => Command.make("get", dependency.call, { group: Api, stale }))
       const groups = yield* Effect.all([make(), make()])
       const at = (group: Group.Group) => Effect.provideService(Api, group)
       yield* get!("a").pipe(at(groups[0]))
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(ending(yield* Effect.exit(get!("a").pipe(at(groups[1])))), "down")
       assert.strictEqual(ending(yield* Effect.exit(other!("a").pipe(at(groups[0])))), "down")
       assert.strictEqual(yield* get!("a").pipe(at(groups[0])), "fresh")
@@ -180,47 +172,47 @@ describe("30. nothing hides that the dependency failed", () => {
   it.effect("the call is counted by its primary outcome, and as degraded; its permit is back", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale })
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale })
       yield* get("a")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       yield* Effect.replicateEffect(get("a"), 3)
-      assert.deepStrictEqual(record(group), { success: 1, failure: 3, degraded: 3 })
+      yield* TestOutcomes.expect(group, "get", { success: 1, failure: 3, degraded: 3 })
       assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
     }))
 
   it.effect("23. a defect stays one, and so does an interruption", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
-      const get = Command.make("get", dependency.run, { group, stale })
+      const dependency = yield* up
+      const get = Command.make("get", dependency.call, { group, stale })
       yield* get("a")
-      dependency.next = Effect.die("bug")
+      yield* dependency.become(die("bug"))
       assert.strictEqual(ending(yield* Effect.exit(get("a"))), "Die")
-      dependency.next = Effect.never
+      yield* dependency.become(hang)
       const fiber = yield* Command.queue(get("a"))
       yield* Fiber.interrupt(fiber)
       assert.strictEqual(state(fiber), "Interrupt")
-      assert.deepStrictEqual(record(group), { success: 1, defect: 1, interrupted: 1, degraded: 0 })
+      yield* TestOutcomes.expect(group, "get", { success: 1, defect: 1, interrupted: 1 })
     }))
 
   it.effect("a function of the user's that throws is a defect of that call, which is counted as it ended", () =>
     Effect.gen(function*() {
       const group = yield* make()
-      const dependency = new Dependency()
+      const dependency = yield* up
       const thrower = () => {
         throw new Error("bug")
       }
-      const key = Command.make("get", dependency.run, { group, stale: { ...stale, key: thrower } })
+      const key = Command.make("get", dependency.call, { group, stale: { ...stale, key: thrower } })
       assert.strictEqual(ending(yield* Effect.exit(key("a"))), "Die")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(ending(yield* Effect.exit(key("a"))), "Die")
-      const when = Command.make("get", dependency.run, { group, stale: { ...stale, when: thrower } })
-      dependency.next = Effect.succeed("fresh")
+      const when = Command.make("get", dependency.call, { group, stale: { ...stale, when: thrower } })
+      yield* dependency.become(succeed("fresh"))
       yield* when("a")
-      dependency.next = Effect.fail("down")
+      yield* dependency.become(fail("down"))
       assert.strictEqual(ending(yield* Effect.exit(when("a"))), "Die")
-      assert.deepStrictEqual(record(group), { success: 2, failure: 2, degraded: 0 })
+      yield* TestOutcomes.expect(group, "get", { success: 2, failure: 2 })
     }))
 })
 
@@ -257,12 +249,12 @@ describe("12. options that make no sense are refused by name:", () => {
 describe("3. alone, as a combinator", () => {
   it.effect("ifError answers for any function, data first and last, on the caller's Clock", () =>
     Effect.gen(function*() {
-      const dependency = new Dependency()
+      const dependency = yield* up
       const options: Stale.Options<[string], string | Gone> = { ...stale, when: (failure) => failure === "down" }
-      for (const get of [Stale.ifError(dependency.run, options), Stale.ifError(options)(dependency.run)]) {
-        dependency.next = Effect.succeed("fresh")
+      for (const get of [Stale.ifError(dependency.call, options), Stale.ifError(options)(dependency.call)]) {
+        yield* dependency.become(succeed("fresh"))
         assert.strictEqual(yield* get("a"), "fresh")
-        dependency.next = Effect.fail("down")
+        yield* dependency.become(fail("down"))
         yield* TestClock.adjust(59_999)
         assert.strictEqual(yield* get("a"), "fresh")
         yield* TestClock.adjust(1)

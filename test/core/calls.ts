@@ -1,14 +1,11 @@
-import { Deferred, Effect, type Exit, type Fiber } from "effect"
+import { type Group, TestOutcomes } from "@blackgate/core"
+import { assert } from "@effect/vitest"
+import { Deferred, Effect, type Fiber } from "effect"
 import { TestClock } from "effect/testing"
+import { ending } from "../../packages/core/src/internal/ending.ts"
+import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
 
-const nameOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "_tag" in error ? String(error._tag) : String(error)
-
-/** How something ended, in a word: "Success", the tag of its failure, "Die" or "Interrupt"; several are joined by "+". */
-export const ending = (exit: Exit.Exit<unknown, unknown>): string =>
-  exit._tag === "Success"
-    ? "Success"
-    : exit.cause.reasons.map((reason) => reason._tag === "Fail" ? nameOf(reason.error) : reason._tag).join("+")
+export { ending }
 
 /** What has become of a fiber by now: "running", or how it ended. */
 export const state = (fiber: Fiber.Fiber<unknown, unknown>): string => {
@@ -45,3 +42,9 @@ export class Work {
 
 /** Passes once and for all TestClock's first sleep, which would be cut short in a finalizer of what was interrupted. */
 export const afterFirstSleep = TestClock.adjust(1)
+
+/** Nothing is left of any call: no permit, no waiter, no deadline. */
+export const idle = Effect.fnUntraced(function*(group: Group.Group) {
+  yield* TestOutcomes.expectIdle(group)
+  assert.strictEqual((group as GroupState).timers.size, 0)
+})

@@ -1,7 +1,7 @@
-import { CommandMetrics, Group, InvalidOptions, Pool } from "@blackgate/core"
+import { Group, InvalidOptions, Pool, TestOutcomes } from "@blackgate/core"
 import { HeaderList, Proxy, Rewrite, Transport, Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Scope, Stream } from "effect"
+import { Cause, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Scope, Stream } from "effect"
 import { HttpEffect, HttpRouter, HttpServerRespondable, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { eventuallyEqual } from "../harness/eventually.ts"
@@ -15,8 +15,6 @@ type Options = Omit<
   "group" | "upstream"
 >
 
-let groups = 0
-
 /** A route in front of an upstream in memory, asked directly. */
 const route = (
   upstream: (request: Transport.Request) => Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, Scope.Scope>,
@@ -24,22 +22,12 @@ const route = (
 ) =>
   Effect.gen(function*() {
     const { pool = { maxConcurrent: 10 }, to = url, ...rest } = options
-    const name = `http ${++groups}`
-    const group = yield* Group.make(name, { pool })
+    const group = yield* Group.make("http", { pool })
     const ask = yield* router(
       Proxy.route("/*", { ...rest, group, upstream: to }).pipe(Layer.provide(Transport.layerMemory(upstream)))
     )
     const busy = Effect.map(Pool.statistics(group.pool), ({ active, queued }) => [active, queued])
-    const outcomes = (key = "/*") =>
-      Effect.map(
-        Effect.forEach(["success", "failure", "defect", "timeout", "rejected", "interrupted"] as const, (outcome) =>
-          Effect.map(
-            Metric.value(Metric.withAttributes(CommandMetrics.calls, { group: name, key, outcome })),
-            ({ count }) => [outcome, count] as const
-          )),
-        (counts) =>
-          Object.fromEntries(counts.filter(([, count]) => count > 0))
-      )
+    const outcomes = (key = "/*") => TestOutcomes.of(group, key)
     return { ask, busy, outcomes }
   })
 
@@ -234,7 +222,7 @@ describe("the gateway's own answers are JSON, with nothing of the inside", () =>
         retryAfter: undefined
       })
       assert.deepStrictEqual(logs, ["Warn", ["http://intra.test failed at the head: secret"]])
-      assert.deepStrictEqual(yield* outcomes(), { failure: 1 })
+      assert.deepStrictEqual(yield* outcomes(), { failure: 1, degraded: 1 })
     }))
 
   it.effect("503 with a Retry-After when the pool is full", () =>
@@ -246,7 +234,7 @@ describe("the gateway's own answers are JSON, with nothing of the inside", () =>
         body: { code: 503, message: "service unavailable", errors: [] },
         retryAfter: "1"
       })
-      assert.deepStrictEqual(yield* outcomes(), { rejected: 1 })
+      assert.deepStrictEqual(yield* outcomes(), { rejected: 1, degraded: 1 })
     }))
 
   it.effect("503 with a Retry-After when it has waited too long for a permit", () =>
@@ -274,7 +262,7 @@ describe("the gateway's own answers are JSON, with nothing of the inside", () =>
         body: { code: 504, message: "gateway timeout", errors: [] },
         retryAfter: undefined
       })
-      assert.deepStrictEqual(yield* outcomes(), { timeout: 1 })
+      assert.deepStrictEqual(yield* outcomes(), { timeout: 1, degraded: 1 })
       assert.deepStrictEqual(yield* busy, [0, 0])
     }))
 
@@ -450,7 +438,7 @@ describe("19. how long a call lasts", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* response).status, 299)
       assert.deepStrictEqual(during, ["CommandTimeout", "/v1/a", [0, 0]])
-      assert.deepStrictEqual(yield* routed.outcomes(), { timeout: 1 })
+      assert.deepStrictEqual(yield* routed.outcomes(), { timeout: 1, degraded: 1 })
     }))
 
   it.effect("a request of a higher priority is served before one that came earlier", () =>

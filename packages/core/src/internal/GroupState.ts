@@ -21,7 +21,8 @@ export class GroupState implements Group.Group {
   readonly pool: PoolState
   private readonly context: Context.Context<never>
   private readonly states = new Map<Policy, unknown>()
-  private readonly records = new Map<string, Record>()
+  /** By key. */
+  readonly records = new Map<string, Record>()
   private readonly registrations: Array<Metric.Registration> = []
   private closed = false
 
