@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { Flights } from "../../packages/core/src/internal/Flights.ts"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
+import { outcomes } from "../../packages/core/src/internal/Record.ts"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
 
 const make = (more: Partial<Group.Options> = {}) =>
@@ -18,8 +19,10 @@ const idle = Effect.fnUntraced(function*(group: Group.Group) {
 })
 
 const outcomesOf = (group: Group.Group, key: string) => {
-  const { counts } = (group as GroupState).record(key)
-  return Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0))
+  const record = (group as GroupState).record(key)
+  return Object.fromEntries(
+    outcomes.map((outcome) => [outcome, record.total(outcome)]).filter(([, count]) => count !== 0)
+  )
 }
 
 describe("25. callers with one key share one run", () => {

@@ -3,14 +3,16 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
+import { outcomes } from "../../packages/core/src/internal/Record.ts"
 import { LastGood } from "../../packages/core/src/internal/StaleWrap.ts"
 import { ending, state } from "./calls.ts"
 
 const make = (more: Partial<Group.Options> = {}) => Group.make("g", { pool: { maxConcurrent: 10 }, ...more })
 
 const record = (group: Group.Group): { readonly [counted: string]: number } => {
-  const { counts, degraded } = (group as GroupState).record("get")
-  return { ...Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)), degraded }
+  const record = (group as GroupState).record("get")
+  const counts = outcomes.map((outcome) => [outcome, record.total(outcome)] as const)
+  return { ...Object.fromEntries(counts.filter(([, count]) => count > 0)), degraded: record.total("degraded") }
 }
 
 /** A dependency that is told what to say. */

@@ -55,6 +55,6 @@ export const fallback: Policy = {
     const answer = spec.fallback!
     const record = group.record(spec.key)
     return (inside, args) =>
-      rescue(inside, (failure) => Effect.tap(answer(failure, ...args), () => Effect.sync(() => record.degraded++)))
+      rescue(inside, (failure) => Effect.tap(answer(failure, ...args), () => Effect.sync(() => record.degraded())))
   }
 }

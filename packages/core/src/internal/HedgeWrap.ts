@@ -323,7 +323,7 @@ export const hedge: Policy<Hedges> = {
 
 const hedgingOf = (spec: Spec, group: GroupState): Hedging => {
   const record = group.record(spec.key)
-  return new Hedging(group.shared(hedge)!, spec.key, spec.hedge as Hedge.Options, () => record.hedges++)
+  return new Hedging(group.shared(hedge)!, spec.key, spec.hedge as Hedge.Options, () => record.hedged())
 }
 
 export const hedgesOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): Hedges =>

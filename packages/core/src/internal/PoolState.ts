@@ -5,6 +5,7 @@ import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
 import type { Admission, Call, Gate, Place } from "./Call.ts"
+import type { Events } from "./Events.ts"
 import { heldIn, holder } from "./Held.ts"
 import { Line, type Waiter } from "./Line.ts"
 import type { Policy } from "./Policy.ts"
@@ -49,10 +50,12 @@ export class PoolState implements Admission {
   waitMillis = 0
   longestWaitMillis = 0
 
+  private readonly events: Events | undefined
   private granting = false
 
-  constructor(name: string, options: Pool.Options, timers: Timers) {
+  constructor(name: string, options: Pool.Options, timers: Timers, events?: Events) {
     this.name = name
+    this.events = events
     this.timers = timers
     this.reentrant = options.reentrant === true
     this.maxConcurrent = options.maxConcurrent
@@ -64,6 +67,7 @@ export class PoolState implements Admission {
     this.maxConcurrent = limits.maxConcurrent ?? this.maxConcurrent
     this.maxQueued = limits.maxQueued ?? this.maxQueued
     if (limits.queueTimeout !== undefined) this.queueTimeoutMillis = Duration.toMillis(limits.queueTimeout)
+    if (this.events?.isRead === true) this.events.resized(this)
     this.grant()
   }
 

@@ -1,9 +1,12 @@
 import * as Cause from "effect/Cause"
 import { attemptBoundaries, type Outcome } from "../CommandMetrics.ts"
 import type { Admission, Call, Ending, Gate } from "./Call.ts"
+import type { Events } from "./Events.ts"
 import { Histogram } from "./Histogram.ts"
+import { LatencyWindow } from "./LatencyWindow.ts"
 import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
+import { Tally } from "./Tally.ts"
 import type { Timers } from "./Timers.ts"
 
 export const outcomes: ReadonlyArray<Outcome> = [
@@ -17,31 +20,45 @@ export const outcomes: ReadonlyArray<Outcome> = [
   "interrupted"
 ]
 
-/** What is known of the calls of one key. As the outermost gate it sees each call once, and how it ended. */
+/** What is counted of a key: calls by their outcome, and the rest. */
+const indexOf = {
+  success: 0,
+  failure: 1,
+  defect: 2,
+  timeout: 3,
+  rejected: 4,
+  "short-circuited": 5,
+  "rate-limited": 6,
+  interrupted: 7,
+  degraded: 8,
+  hedges: 9,
+  attempts: 10,
+  queuedMillis: 11
+}
+
+export type Counted = keyof typeof indexOf
+
+/** What is known of the calls of one key, in 8 KB. As the outermost gate it sees each call once, and how it ended. */
 export class Record implements Gate, Admission {
   readonly group: string
   readonly key: string
   private readonly timers: Timers
-  readonly counts: { [outcome in Outcome]: number } = {
-    success: 0,
-    failure: 0,
-    defect: 0,
-    timeout: 0,
-    rejected: 0,
-    "short-circuited": 0,
-    "rate-limited": 0,
-    interrupted: 0
-  }
-  degraded = 0
-  hedges = 0
+  private readonly events: Events
+  private readonly tally: Tally
+  /** Of the calls that were neither refused nor interrupted. */
+  readonly latencies: LatencyWindow
   readonly duration: Histogram
   readonly queueWait: Histogram
   readonly attempts: Histogram
 
-  constructor(group: string, key: string, timers: Timers, boundaries: ReadonlyArray<number>) {
-    this.group = group
+  constructor(events: Events, key: string, timers: Timers, boundaries: ReadonlyArray<number>) {
+    this.group = events.group
+    this.events = events
     this.key = key
     this.timers = timers
+    const now = timers.now()
+    this.tally = new Tally(Object.keys(indexOf).length, now)
+    this.latencies = new LatencyWindow(now)
     this.duration = new Histogram(boundaries)
     this.queueWait = new Histogram(boundaries)
     this.attempts = new Histogram(attemptBoundaries)
@@ -54,16 +71,50 @@ export class Record implements Gate, Admission {
 
   leave(call: Call, exit: Ending): void {
     const outcome = outcomeOf(this.group, call, exit)
-    this.counts[outcome]++
-    this.duration.record((this.timers.now() - call.startedAt) / 1000)
+    const index = indexOf[outcome]
+    const now = this.timers.now()
+    const millis = now - call.startedAt
+    const { tally, tally: { totals } } = this
+    tally.moveTo(now)
+    totals[index]!++
+    totals[indexOf.attempts]! += call.attempts
+    totals[indexOf.queuedMillis]! += call.queuedFor
+    if (index <= indexOf.timeout) this.latencies.record(millis, now)
+    this.duration.record(millis / 1000)
     this.queueWait.record(call.queuedFor / 1000)
     this.attempts.record(call.attempts)
+    if (this.events.isRead) this.events.ended(call, exit, outcome, millis)
     const span = call.span
     if (span !== undefined && span._tag === "Span") {
       span.attribute("blackgate.group", this.group)
       span.attribute("blackgate.key", this.key)
       span.attribute("blackgate.outcome", outcome)
     }
+  }
+
+  /** Something else than its work has answered a call. */
+  degraded(): void {
+    this.tally.totals[indexOf.degraded]!++
+    if (this.events.isRead) this.events.degraded(this.key)
+  }
+
+  /** An attempt was started beside a slow one. */
+  hedged(): void {
+    this.tally.totals[indexOf.hedges]!++
+    if (this.events.isRead) this.events.hedged(this.key)
+  }
+
+  total(what: Counted): number {
+    return this.tally.totals[indexOf[what]]!
+  }
+
+  /** Has to be told the time before, by `moveTo`. */
+  lately(what: Counted): number {
+    return this.tally.lately(indexOf[what])
+  }
+
+  moveTo(now: number): void {
+    this.tally.moveTo(now)
   }
 }
 

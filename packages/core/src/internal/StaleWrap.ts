@@ -92,9 +92,7 @@ export const stale: Policy<Shared> = {
     const values = lastGood
     const record = group.record(spec.key)
     const now = () => group.timers.now()
-    const served = () => {
-      record.degraded++
-    }
+    const served = () => record.degraded()
     return (inside, args) => values.around(inside, args, now, served)
   }
 }
