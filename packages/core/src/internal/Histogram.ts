@@ -5,7 +5,7 @@ export class Histogram {
   private readonly boundaries: ReadonlyArray<number>
   private readonly counts: Float64Array
   private count = 0
-  private sum = 0
+  sum = 0
   private min = Infinity
   private max = -Infinity
 

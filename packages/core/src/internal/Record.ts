@@ -4,9 +4,10 @@ import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import type { Events } from "./Events.ts"
 import { Histogram } from "./Histogram.ts"
 import { LatencyWindow } from "./LatencyWindow.ts"
+import { Marks } from "./Marks.ts"
 import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
-import { Tally } from "./Tally.ts"
+
 import type { Timers } from "./Timers.ts"
 
 export const outcomes: ReadonlyArray<Outcome> = [
@@ -32,9 +33,11 @@ const indexOf = {
   interrupted: 7,
   degraded: 8,
   hedges: 9,
+  // Those that the histograms sum up.
   attempts: 10,
   queuedMillis: 11
 }
+const width = 12
 
 export type Counted = keyof typeof indexOf
 
@@ -44,7 +47,8 @@ export class Record implements Gate, Admission {
   readonly key: string
   private readonly timers: Timers
   private readonly events: Events
-  private readonly tally: Tally
+  private readonly totals = new Array<number>(width).fill(0)
+  private readonly marks: Marks
   /** Of the calls that were neither refused nor interrupted. */
   readonly latencies: LatencyWindow
   readonly duration: Histogram
@@ -57,7 +61,7 @@ export class Record implements Gate, Admission {
     this.key = key
     this.timers = timers
     const now = timers.now()
-    this.tally = new Tally(Object.keys(indexOf).length, now)
+    this.marks = new Marks(width, now)
     this.latencies = new LatencyWindow(now)
     this.duration = new Histogram(boundaries)
     this.queueWait = new Histogram(boundaries)
@@ -74,11 +78,8 @@ export class Record implements Gate, Admission {
     const index = indexOf[outcome]
     const now = this.timers.now()
     const millis = now - call.startedAt
-    const { tally, tally: { totals } } = this
-    tally.moveTo(now)
-    totals[index]!++
-    totals[indexOf.attempts]! += call.attempts
-    totals[indexOf.queuedMillis]! += call.queuedFor
+    if (now >= this.marks.endsAt) this.moveTo(now)
+    this.totals[index]!++
     if (index <= indexOf.timeout) this.latencies.record(millis, now)
     this.duration.record(millis / 1000)
     this.queueWait.record(call.queuedFor / 1000)
@@ -94,27 +95,36 @@ export class Record implements Gate, Admission {
 
   /** Something else than its work has answered a call. */
   degraded(): void {
-    this.tally.totals[indexOf.degraded]!++
+    this.totals[indexOf.degraded]!++
     if (this.events.isRead) this.events.degraded(this.key)
   }
 
   /** An attempt was started beside a slow one. */
   hedged(): void {
-    this.tally.totals[indexOf.hedges]!++
+    this.totals[indexOf.hedges]!++
     if (this.events.isRead) this.events.hedged(this.key)
   }
 
   total(what: Counted): number {
-    return this.tally.totals[indexOf[what]]!
+    this.sumUp()
+    return this.totals[indexOf[what]]!
   }
 
-  /** Has to be told the time before, by `moveTo`. */
+  /** In this second and the nine before; of the time that was given to `moveTo` last. */
   lately(what: Counted): number {
-    return this.tally.lately(indexOf[what])
+    return this.total(what) - this.marks.before(indexOf[what])
   }
 
+  /** Before anything is read of the time that has come. */
   moveTo(now: number): void {
-    this.tally.moveTo(now)
+    if (now < this.marks.endsAt) return
+    this.sumUp()
+    this.marks.moveTo(now, this.totals)
+  }
+
+  private sumUp(): void {
+    this.totals[indexOf.attempts] = this.attempts.sum
+    this.totals[indexOf.queuedMillis] = this.queueWait.sum * 1000
   }
 }
 

@@ -7,10 +7,10 @@ import { limitOf } from "./Events.ts"
 import type { GroupState } from "./GroupState.ts"
 import { hedge } from "./HedgeWrap.ts"
 import { Latencies } from "./Latencies.ts"
+import { latelySince } from "./Marks.ts"
 import { rateLimit } from "./RateLimitGate.ts"
 import { outcomes, type Record } from "./Record.ts"
 import { retry } from "./RetryGate.ts"
-import { latelySince } from "./Tally.ts"
 
 /** How a group stands, at this instant: from what this process has in its fields, so that nothing is waited for. */
 export const snapshot = (
