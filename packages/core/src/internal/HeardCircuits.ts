@@ -36,7 +36,7 @@ export class HeardCircuits {
 
   known(most: number): Known {
     const now = this.clock.now()
-    const circuits = Array.from(this.circuits).slice(-most).toReversed().map(
+    const circuits = Array.from(this.circuits).toReversed().slice(0, most).map(
       ([circuit, { forced, retryAt, state }]): Standing => ({
         circuit,
         state,
