@@ -132,8 +132,10 @@ export class Record implements Gate, Admission {
 // from beyond a policy that stands between its gates, such as a hedge.
 const outcomeOf = (group: string, call: Call, exit: Ending): Outcome => {
   if (exit._tag === "Success") return "success"
-  if (call.rejection !== undefined) return call.rejection.outcome
+  const { rejection } = call
   const failure = exit.cause.reasons.find(Cause.isFailReason)?.error
+  // A retry that was refused leaves the call with what it had failed with before.
+  if (rejection !== undefined && (failure === undefined || failure === rejection)) return rejection.outcome
   if (failure instanceof Rejection && failure.group === group && failure.key === call.plan.key) return failure.outcome
   if (Cause.hasDies(exit.cause)) return "defect"
   return Cause.hasFails(exit.cause) ? "failure" : "interrupted"
