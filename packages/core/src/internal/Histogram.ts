@@ -7,7 +7,7 @@ export class Histogram {
   private count = 0
   sum = 0
   private min = Infinity
-  private max = -Infinity
+  max = -Infinity
 
   constructor(boundaries: ReadonlyArray<number>) {
     this.boundaries = boundaries

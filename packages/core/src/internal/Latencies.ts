@@ -31,7 +31,9 @@ export class Latencies {
     this.counts = counts
   }
 
-  static sum(parts: Iterable<Latencies>): Latencies {
+  static sum(all: ReadonlyArray<Latencies>): Latencies {
+    const parts = all.filter(({ count }) => count > 0)
+    if (parts.length === 1) return parts[0]!
     const sum = new Latencies(new Float64Array(buckets))
     for (const part of parts) sum.add(part)
     return sum
@@ -47,7 +49,8 @@ export class Latencies {
   add(other: Latencies): void {
     if (other.count === 0) return
     const { counts } = this
-    for (let bucket = 0; bucket < buckets; bucket++) counts[bucket]! += other.counts[bucket]!
+    const last = bucketOf(other.max)
+    for (let bucket = 0; bucket <= last; bucket++) counts[bucket]! += other.counts[bucket]!
     this.count += other.count
     this.sum += other.sum
     if (other.max > this.max) this.max = other.max
@@ -65,15 +68,16 @@ export class Latencies {
   }
 }
 
-// The last bucket that is needed for this share of the calls.
+// The last bucket that is needed for this share of the calls. Most are asked for the slowest, so it comes from there.
 const bucketAt = (quantile: number, one: Latencies, other: Latencies | undefined): number => {
-  // A tenth of ten is one, whatever floating point says.
-  let left = Math.ceil((one.count + (other === undefined ? 0 : other.count)) * quantile - 1e-9)
-  let bucket = -1
-  do {
-    bucket++
+  const calls = one.count + (other === undefined ? 0 : other.count)
+  // How many may be slower. A tenth of ten is one, whatever floating point says.
+  let left = calls - Math.max(1, Math.ceil(calls * quantile - 1e-9))
+  let bucket = bucketOf(other === undefined ? one.max : Math.max(one.max, other.max))
+  for (; bucket > 0; bucket--) {
     left -= one.counts[bucket]! + (other === undefined ? 0 : other.counts[bucket]!)
-  } while (left > 0 && bucket < buckets - 1)
+    if (left < 0) break
+  }
   return bucket
 }
 

@@ -38,7 +38,7 @@ export class LatencyWindow {
   private moveOn(): void {
     const { before } = this
     if (before !== undefined && before.count > 0) {
-      this.older ??= Latencies.sum([])
+      this.older ??= Latencies.sum([]) // with room for any number
       this.older.add(before)
       before.clear()
     }

@@ -51,7 +51,7 @@ const callsOf = (records: ReadonlyArray<Record>, now: number, seconds: number): 
   const judged = lately.calls - lately.outcomes.interrupted
   return {
     ...total,
-    queuedMaxMillis: Math.max(0, ...records.map(({ queueWait }) => queueWait.state().max * 1000)),
+    queuedMaxMillis: Math.max(0, ...records.map(({ queueWait }) => queueWait.max * 1000)),
     latency: latencyOf(Latencies.sum(records.flatMap(({ latencies }) => latencies.all()))),
     lately: {
       ...lately,
