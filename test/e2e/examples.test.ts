@@ -27,6 +27,13 @@ const programs: Record<string, ReadonlyArray<string>> = {
 const measured: Record<string, ReadonlyArray<RegExp>> = {
   "circuit.ts": [/^b\.example\/: 503, 503, 503, CircuitOpen, CircuitOpen$/m, /^ {2}b\.example: half-open -> closed$/m],
   "coalesce.ts": [/^100 callers, 1 request, 1 answer$/m],
+  "dashboard-events.ts": [
+    /^snapshot: 0 of 2 active, 0 calls, 0 % errors, open: none$/m,
+    /^search ended: success$/m,
+    /^circuit suggest: closed -> open$/m,
+    /^suggest ended: short-circuited, CircuitOpen\nCallDegraded$/m,
+    /^snapshot: 0 of 2 active, 4 calls, 75 % errors, open: suggest$/m
+  ],
   "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],
   "rate-limit.ts": [/^one of acme: sent$/m, /^four: the rate limit of acme in service\.mail, 3, is used up/m],
   "retry.ts": [/^flaky: delivered at attempt 3,/m, /^down: 50 calls, \d+ attempts$/m],
