@@ -17,9 +17,13 @@ import { createServer } from "node:http"
 class Search extends Group.Service<Search>()("service.search") {}
 const SearchLive = Search.layer({ pool: { maxConcurrent: 2 }, circuit: { consecutive: 3, openFor: "5 seconds" } })
 
-const search = Command.make("search", (_: string) => Effect.delay(Effect.succeed(["a hit"]), "10 millis"), {
-  group: Search
-})
+const search = Command.make(
+  "search",
+  (word: string) => Effect.delay(Effect.succeed([`a hit for ${word}`]), "10 millis"),
+  {
+    group: Search
+  }
+)
 const suggest = Command.make("suggest", () => Effect.fail({ _tag: "Down" } as const), {
   group: Search,
   retry: { times: 1, base: "10 millis" },

@@ -11,7 +11,7 @@ import {
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Effect, Exit, Fiber, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
 import { ending } from "./calls.ts"
 

@@ -2,7 +2,7 @@ import { Circuit, CircuitStore, Command, Group, GroupSnapshot, InvalidOptions, P
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import fc from "fast-check"
+import * as fc from "fast-check"
 import { HeardCircuits } from "../../packages/core/src/internal/HeardCircuits.ts"
 import { Latencies } from "../../packages/core/src/internal/Latencies.ts"
 import { LatencyWindow } from "../../packages/core/src/internal/LatencyWindow.ts"

@@ -156,7 +156,7 @@ export type Event = typeof Event.Type
  * @since 0.1.0
  */
 export interface Options {
-  /** How many events are kept for a reader that is slow, about 300 bytes each. 1,024 by default. */
+  /** How many events are kept for a reader that is slow, about 200 bytes each. 1,024 by default. */
   readonly buffer?: number | undefined
 }
 

@@ -228,7 +228,7 @@ const limitsOf = (group: Group.Group, input: Options) => {
  *
  * **Details**
  *
- * It is taken in one go, so that its numbers fit each other. A group keeps 1,000 keys apart, 8 KB each at the most; later ones are one
+ * It is taken in one go, so that its numbers fit each other. A group keeps 1,000 keys apart, 11 KB each at the most; later ones are one
  * key, `(other)`.
  *
  * **Example** (What a dashboard asks)

@@ -26,7 +26,7 @@ const hedgeFields = {
 
 const quantiles = { p90: 0.9, p95: 0.95, p99: 0.99 }
 
-/** How many keys have latencies of their own. */
+/** How many keys have a delay of their own. */
 const maxKeys = 1000
 const others = "(other)"
 

@@ -41,7 +41,7 @@ const width = 12
 
 export type Counted = keyof typeof indexOf
 
-/** What is known of the calls of one key, in 8 KB. As the outermost gate it sees each call once, and how it ended. */
+/** What is known of the calls of one key, in 11 KB. As the outermost gate it sees each call once, and how it ended. */
 export class Record implements Gate, Admission {
   readonly group: string
   readonly key: string
