@@ -25,6 +25,7 @@ class Elsewhere implements CircuitStore.CircuitStore {
       },
       state: () => Effect.succeed("closed" as const),
       force: (circuit) => Effect.fail(new CircuitStore.StoreUnavailable({ circuit })),
+      known: () => ({ circuits: [], omitted: 0, shared: true }),
       open: Effect.succeed([]),
       transitions: Stream.empty
     })

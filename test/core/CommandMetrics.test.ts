@@ -51,6 +51,16 @@ describe("32. every call ends in exactly one outcome", () => {
       assert.deepStrictEqual(yield* counted("k"), { timeout: 1 })
     }).pipe(isolated))
 
+  it.effect("a call whose retry was refused ends by what it had failed with before, as its caller sees it", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("g", { pool: { maxConcurrent: 1 }, circuit: { consecutive: 1 } })
+      const call = Effect.fail("no").pipe(Command.within(group, { key: "k", retry: { times: 1, base: 1 } }))
+      const fiber = yield* Command.queue(Effect.flip(call))
+      yield* TestClock.adjust(1)
+      assert.strictEqual(yield* Fiber.join(fiber), "no")
+      assert.deepStrictEqual(yield* counted("k"), { failure: 1 })
+    }).pipe(isolated))
+
   const work = Effect.sync(() => new Work())
   /** Each makes one call with the key "k", to its end. */
   const ends: ReadonlyArray<

@@ -1,4 +1,4 @@
-import { Circuit, CircuitStore, Command, Group } from "@blackgate/core"
+import { Circuit, CircuitStore, Command, Group, GroupSnapshot } from "@blackgate/core"
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Fiber, Layer, Logger, type Scope, Stream } from "effect"
@@ -85,7 +85,37 @@ const stands = (process: Process, expected: CircuitStore.State, key = "k") =>
 const due = (process: Process) =>
   eventuallyEqual("the end of its time", 0, Effect.map(Circuit.open(process.group), ([first]) => first?.retryAfter))
 
+/** The circuits that are not closed, as a process knows them without asking. */
+const known = ({ group }: Process) =>
+  Effect.map(
+    GroupSnapshot.take(group),
+    ({ circuits }) => circuits!.circuits.map(({ circuit, state }) => [circuit, state])
+  )
+
 onRedis("two processes see one circuit in Redis:", () => {
+  it.live("a snapshot of either has it when it opens, and no more when it is closed", () =>
+    Effect.gen(function*() {
+      const { a, b } = yield* two({ consecutive: 1, openFor: 10 })
+      yield* calls(a, "ok")
+      assert.deepStrictEqual(yield* known(a), [])
+      yield* calls(a, "fail")
+      for (const process of [a, b]) yield* eventuallyEqual("what is known", [["k", "open"]], known(process))
+      yield* due(b)
+      yield* calls(b, "ok")
+      for (const process of [a, b]) yield* eventuallyEqual("what is known", [], known(process))
+    }))
+
+  it.live("a snapshot of a process that began when it was open has it from its first refusal on", () =>
+    Effect.gen(function*() {
+      const { a, prefix } = yield* two({ consecutive: 1 })
+      yield* calls(a, "fail")
+      yield* stands(a, "open")
+      const late = yield* start({ consecutive: 1 }, { prefix })
+      assert.deepStrictEqual(yield* known(late), [])
+      assert.deepStrictEqual(yield* calls(late, "ok"), ["CircuitOpen"])
+      assert.deepStrictEqual(yield* known(late), [["k", "open"]])
+    }))
+
   it.live("17. that opens on failures in a row, of both", () =>
     Effect.gen(function*() {
       const { a, b } = yield* two({ consecutive: 4 })
@@ -412,6 +442,8 @@ onRedis("when Redis goes away", { concurrent: false }, () => {
           assert.include(["CircuitOpen", ending], open)
           yield* eventuallyEqual(`what ${onStoreError} says`, [ending], calls(a, "ok"))
           yield* eventually("the outage", () => health(a).length === 1)
+          const snapshot = yield* Effect.forkChild(known(a), { startImmediately: true })
+          assert.strictEqual(state(snapshot), "Success") // it waited for nothing
           const refusedAtOnce = yield* Command.queue(Effect.void.pipe(Command.within(a.group, { key: "k" })))
           assert.strictEqual(state(refusedAtOnce), ending)
           yield* Effect.forEach(Array.from({ length: 1000 }), () => calls(a, "ok"))

@@ -22,6 +22,13 @@ const measured: Record<string, ReadonlyArray<RegExp>> = {
   "adaptive-limit.ts": [/^16 at once: limit \d+, .*ms$/m, /^4 at once: limit \d+,/m, /^16 again: limit \d+,/m],
   "circuit.ts": [/^b\.example\/: 503, 503, 503, CircuitOpen, CircuitOpen$/m, /^ {2}b\.example: half-open -> closed$/m],
   "coalesce.ts": [/^100 callers, 1 request, 1 answer$/m],
+  "dashboard-events.ts": [
+    /^snapshot: 0 of 2 active, 0 calls, 0 % errors, open: none$/m,
+    /^search ended: success$/m,
+    /^circuit suggest: closed -> open$/m,
+    /^suggest ended: short-circuited, CircuitOpen\nCallDegraded$/m,
+    /^snapshot: 0 of 2 active, 4 calls, 75 % errors, open: suggest$/m
+  ],
   "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],
   "http-client.ts": [
     /^at the third attempt: a report$/m,

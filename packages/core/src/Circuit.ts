@@ -115,6 +115,7 @@ const none: Circuits = {
   admit: () => ({ _tag: "Ticket", settle: () => {} }),
   state: () => Effect.succeed("closed"),
   force: () => Effect.void,
+  known: () => ({ circuits: [], omitted: 0, shared: false }),
   open: Effect.succeed([]),
   transitions: Stream.empty
 }

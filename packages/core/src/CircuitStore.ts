@@ -85,6 +85,21 @@ export interface Standing {
 }
 
 /**
+ * What a process knows of the circuits of a group without asking anyone.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Known {
+  /** Those that an operator holds and those that are not closed come first, then closed ones, if they are known. */
+  readonly circuits: ReadonlyArray<Standing>
+  /** How many more are known. */
+  readonly omitted: number
+  /** Whether they are kept elsewhere, so that this is what was heard of them last. */
+  readonly shared: boolean
+}
+
+/**
  * What a call says of its dependency. `"ignored"`: nothing.
  *
  * @category models
@@ -129,6 +144,8 @@ export interface Circuits {
   readonly state: (key: string) => Effect.Effect<State>
   /** Holds a circuit open or closed, whatever happens; `"auto"` lets go of it, closed. */
   readonly force: (key: string, to: "open" | "closed" | "auto") => Effect.Effect<void, StoreUnavailable>
+  /** So many circuits at the most, as this process knows them by now. */
+  readonly known: (most: number) => Known
   /** The circuits that are not closed, or held. */
   readonly open: Effect.Effect<ReadonlyArray<Standing>>
   /** Those from now on. */

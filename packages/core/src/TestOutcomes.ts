@@ -100,13 +100,11 @@ type Writable = { -readonly [Counted in keyof Counts]: Counts[Counted] }
  * @since 0.1.0
  */
 export const of = <Self = never>(group: Group.Ref<Self>, key?: string): Effect.Effect<Counts, never, Self> =>
-  Effect.map(state(group), ({ records }) => {
+  Effect.map(state(group), ({ all }) => {
     const counts: Writable = {}
-    for (const record of records.values()) {
+    for (const record of all) {
       if (key !== undefined && record.key !== key) continue
-      for (const outcome of counted) {
-        add(counts, outcome, outcome === "degraded" ? record.degraded : record.counts[outcome])
-      }
+      for (const outcome of counted) add(counts, outcome, record.total(outcome))
     }
     return counts
   })

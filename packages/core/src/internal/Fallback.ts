@@ -74,14 +74,14 @@ export const fallback: Policy = {
   settle: (spec, group) => {
     const answer = spec.fallback!
     const record = group.record(spec.key)
-    const degraded = Effect.sync(() => record.degraded++)
+    const degraded = Effect.sync(() => record.degraded())
     return (exit, call) => {
       if (exit._tag === "Success") return exit
       const said = settle(exit, call, (failure) => answer(failure, ...call.args))
       if (said === exit) return exit
       // Most fallbacks are at hand: no more is done about those than to count them.
       if (Exit.isExit(said) && said._tag === "Success") {
-        record.degraded++
+        record.degraded()
         return said
       }
       return Effect.tap(said, degraded) as Effect.Effect<unknown, unknown> // what it needs is in the caller's context

@@ -2,6 +2,7 @@ import * as Context from "effect/Context"
 import * as Metric from "effect/Metric"
 import * as CommandMetrics from "../CommandMetrics.ts"
 import type * as Group from "../Group.ts"
+import { Events } from "./Events.ts"
 import type { Policy } from "./Policy.ts"
 import { PoolState } from "./PoolState.ts"
 import { outcomes, Record } from "./Record.ts"
@@ -19,10 +20,11 @@ export class GroupState implements Group.Group {
   readonly name: string
   readonly timers: Timers
   readonly pool: PoolState
+  readonly events: Events
+  readonly startedAt: number
   private readonly context: Context.Context<never>
   private readonly states = new Map<Policy, unknown>()
-  /** By key. */
-  readonly records = new Map<string, Record>()
+  private readonly records = new Map<string, Record>()
   private readonly registrations: Array<Metric.Registration> = []
   private closed = false
 
@@ -30,7 +32,9 @@ export class GroupState implements Group.Group {
     this.name = name
     this.timers = timers
     this.context = context
-    const pool = this.pool = new PoolState(name, options.pool, timers)
+    this.startedAt = timers.now()
+    const events = this.events = new Events(name, timers)
+    const pool = this.pool = new PoolState(name, options.pool, timers, events)
     const attributes = { group: name }
     this.lend(CommandMetrics.poolActive, attributes, () => ({ value: pool.active }))
     this.lend(CommandMetrics.poolQueued, attributes, () => ({ value: pool.queued }))
@@ -58,24 +62,30 @@ export class GroupState implements Group.Group {
     return record
   }
 
-  /** The registry forgets the group. */
+  /** Of each key that has been called. */
+  get all(): Iterable<Record> {
+    return this.records.values()
+  }
+
+  /** The registry forgets the group, and whoever reads its events has read the last. */
   close(): void {
     this.closed = true
+    this.events.close()
     for (const registration of this.registrations) registration.remove()
   }
 
   private open(key: string): Record {
-    const record = new Record(this.name, key, this.timers, CommandMetrics.boundaries)
+    const record = new Record(this.events, key, this.timers, CommandMetrics.boundaries)
     const attributes = { group: this.name, key }
     for (const outcome of outcomes) {
       this.lend(CommandMetrics.calls, { ...attributes, outcome }, () => ({
-        count: record.counts[outcome],
+        count: record.total(outcome),
         incremental: true
       }))
     }
-    this.lend(CommandMetrics.degraded, attributes, () => ({ count: record.degraded, incremental: true }))
+    this.lend(CommandMetrics.degraded, attributes, () => ({ count: record.total("degraded"), incremental: true }))
     this.lend(CommandMetrics.attempts, attributes, () => record.attempts.state())
-    this.lend(CommandMetrics.hedges, attributes, () => ({ count: record.hedges, incremental: true }))
+    this.lend(CommandMetrics.hedges, attributes, () => ({ count: record.total("hedges"), incremental: true }))
     this.lend(CommandMetrics.duration, attributes, () => record.duration.state())
     this.lend(CommandMetrics.queueWait, attributes, () => record.queueWait.state())
     return record

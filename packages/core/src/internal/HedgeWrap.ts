@@ -12,7 +12,7 @@ import { Budget, budgetOptions, settingsOf } from "./Budget.ts"
 import type { Call, Ending, Plan, Running, Work } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
-import { Latencies } from "./Latencies.ts"
+import { HedgeDelay } from "./HedgeDelay.ts"
 import { defectsOf } from "./pass.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import type { Rejection } from "./Rejection.ts"
@@ -26,27 +26,27 @@ const hedgeFields = {
 
 const quantiles = { p90: 0.9, p95: 0.95, p99: 0.99 }
 
-/** How many keys have latencies of their own. */
+/** How many keys have a delay of their own. */
 const maxKeys = 1000
 const others = "(other)"
 
 /** What the hedged calls of a group share. */
 export class Hedges {
   readonly budget: Budget
-  private readonly latencies = new Map<string, Latencies>()
+  private readonly delays = new Map<string, HedgeDelay>()
 
   constructor(budget: Budget) {
     this.budget = budget
   }
 
-  /** The latencies of a key; where there are too many keys, the rest share one. */
-  latenciesOf(key: string, after: keyof typeof quantiles): Latencies {
-    const known = this.latencies.get(`${after} ${key}`)
+  /** The delay of a key; where there are too many keys, the rest share one. */
+  delayOf(key: string, after: keyof typeof quantiles): HedgeDelay {
+    const known = this.delays.get(`${after} ${key}`)
     if (known !== undefined) return known
-    if (this.latencies.size >= maxKeys && key !== others) return this.latenciesOf(others, after)
-    const latencies = new Latencies(quantiles[after])
-    this.latencies.set(`${after} ${key}`, latencies)
-    return latencies
+    if (this.delays.size >= maxKeys && key !== others) return this.delayOf(others, after)
+    const delay = new HedgeDelay(quantiles[after])
+    this.delays.set(`${after} ${key}`, delay)
+    return delay
   }
 }
 
@@ -54,8 +54,8 @@ export class Hedges {
 class Hedging {
   readonly budget: Budget
   readonly max: number
-  /** What the delay is made of, if it is not fixed. */
-  readonly latencies: Latencies | undefined
+  /** If it is not fixed. */
+  readonly measured: HedgeDelay | undefined
   readonly hedged: () => void
   private readonly fixed: number | undefined
 
@@ -64,13 +64,13 @@ class Hedging {
     this.max = max ?? 1
     this.hedged = hedged
     if (typeof after === "string" && after in quantiles) {
-      this.latencies = hedges.latenciesOf(key, after as keyof typeof quantiles)
+      this.measured = hedges.delayOf(key, after as keyof typeof quantiles)
     } else this.fixed = Duration.toMillis(after as Duration.Input)
   }
 
   /** In milliseconds; `undefined` while too little is known. */
   delay(): number | undefined {
-    return this.fixed ?? this.latencies!.quantile()
+    return this.fixed ?? this.measured!.millis()
   }
 
   // As in `pass`, all of it is done inside the register function.
@@ -264,8 +264,8 @@ class Race implements Timed, Running {
   }
 
   private record(): void {
-    const { budget, latencies } = this.hedging
-    latencies?.record(budget.timers.now() - this.startedAt)
+    const { budget, measured } = this.hedging
+    measured?.record(budget.timers.now() - this.startedAt)
   }
 }
 
@@ -327,7 +327,7 @@ export const hedge: Policy<Hedges> = {
 
 const hedgingOf = (spec: Spec, group: GroupState): Hedging => {
   const record = group.record(spec.key)
-  return new Hedging(group.shared(hedge)!, spec.key, spec.hedge as Hedge.Options, () => record.hedges++)
+  return new Hedging(group.shared(hedge)!, spec.key, spec.hedge as Hedge.Options, () => record.hedged())
 }
 
 export const hedgesOf = (ref: Group.Ref<unknown>, context: Context.Context<never>): Hedges =>

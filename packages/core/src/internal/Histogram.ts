@@ -5,9 +5,9 @@ export class Histogram {
   private readonly boundaries: ReadonlyArray<number>
   private readonly counts: Float64Array
   private count = 0
-  private sum = 0
+  sum = 0
   private min = Infinity
-  private max = -Infinity
+  max = -Infinity
 
   constructor(boundaries: ReadonlyArray<number>) {
     this.boundaries = boundaries

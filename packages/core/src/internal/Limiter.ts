@@ -21,6 +21,8 @@ export type Answer = number | "unavailable"
 
 /** Hands out the tokens of each key; without a key, those that all share who have none. */
 export interface Limiter {
+  /** How many tokens those have left that all share; `undefined` where only someone else knows. */
+  readonly left: number | undefined
   /** In milliseconds of its clock. */
   now(): number
   take(key: string | undefined, tokens: number, now?: number): Answer | Effect.Effect<Answer>
@@ -55,6 +57,16 @@ export class MemoryLimiter implements Limiter {
   /** How many keys it keeps. */
   get size(): number {
     return this.buckets.size
+  }
+
+  get left(): number {
+    const { algorithm, limit, window } = this.settings
+    const { taken, until } = this.common
+    const ahead = until - (this.now() - this.startedAt)
+    if (ahead <= 0) return limit
+    return algorithm === "fixed-window"
+      ? limit - taken
+      : Math.floor(Math.max(0, window - ahead + this.slack) / this.refill)
   }
 
   now(): number {
@@ -96,6 +108,7 @@ export const longest = 1000
 
 /** Effect's limiter, wherever that keeps its buckets. While it does not answer, one call at a time asks it, and no other waits. */
 export class ServiceLimiter implements Limiter {
+  readonly left = undefined
   private readonly group: string
   private readonly settings: Settings
   private readonly limiter: RateLimiter.RateLimiter

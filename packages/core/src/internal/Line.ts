@@ -60,6 +60,13 @@ export class Line<W extends Waiter<W>> {
     return undefined
   }
 
+  /** The other way round: from the one who would be served last. */
+  *fromLast(): Generator<W> {
+    for (const tail of this.tails.toReversed()) {
+      for (let waiter = tail; waiter !== undefined; waiter = waiter.previous) yield waiter
+    }
+  }
+
   /** Who has waited longest, of any priority. */
   oldest(): W | undefined {
     let oldest: W | undefined

@@ -4,6 +4,7 @@ import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
 import type { Admission, Call, Gate, Place } from "./Call.ts"
+import type { Events } from "./Events.ts"
 import { heldIn, holder } from "./Held.ts"
 import { Line, type Waiter } from "./Line.ts"
 import type { Policy } from "./Policy.ts"
@@ -60,10 +61,12 @@ export class PoolState implements Admission {
   /** Where the limit moves by itself: an operator sets how far. */
   moveCeiling: ((maxConcurrent: number) => void) | undefined = undefined
 
+  private readonly events: Events | undefined
   private granting = false
 
-  constructor(name: string, options: Pool.Options, timers: Timers) {
+  constructor(name: string, options: Pool.Options, timers: Timers, events?: Events) {
     this.name = name
+    this.events = events
     this.timers = timers
     this.reentrant = options.reentrant === true
     this.maxConcurrent = options.maxConcurrent
@@ -79,6 +82,7 @@ export class PoolState implements Admission {
     }
     this.maxQueued = limits.maxQueued ?? this.maxQueued
     if (limits.queueTimeout !== undefined) this.queueTimeoutMillis = Duration.toMillis(limits.queueTimeout)
+    if (this.events?.isRead === true) this.events.resized(this)
     this.grant()
   }
 
@@ -86,6 +90,7 @@ export class PoolState implements Admission {
   limitTo(maxConcurrent: number): void {
     const grows = maxConcurrent > this.maxConcurrent
     this.maxConcurrent = maxConcurrent
+    if (this.events?.isRead === true) this.events.resized(this)
     if (grows) this.grant()
   }
 

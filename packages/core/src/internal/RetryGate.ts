@@ -14,6 +14,7 @@ import type * as Retry from "../Retry.ts"
 import type * as RetryBudget from "../RetryBudget.ts"
 import { Budget, budgetOptions, BudgetTypeId, settingsOf as budgetSettingsOf } from "./Budget.ts"
 import type { Admission, Call, Ending, Gate, Place, Plan } from "./Call.ts"
+import type { Events } from "./Events.ts"
 import { groupOf, GroupTypeId } from "./GroupState.ts"
 import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
@@ -73,10 +74,12 @@ class RetryGate implements Gate {
   readonly keeps = true
   readonly budget: Budget
   readonly settings: Settings
+  readonly events: Events | undefined
 
-  constructor(budget: Budget, settings: Settings) {
+  constructor(budget: Budget, settings: Settings, events?: Events) {
     this.budget = budget
     this.settings = settings
+    this.events = events
   }
 
   enter(call: Call): Admission {
@@ -171,12 +174,13 @@ class Attempts implements Timed, Admission, Place {
 
   /** Until the next attempt; or what the call ends with, if it is in no time, or not to be had. */
   private sleep(millis: number): Ending | undefined {
-    const { call, gate: { budget } } = this
+    const { call, gate: { budget, events } } = this
     const now = budget.timers.now()
     this.at = now + millis
     const deadlineAt = Math.min(call.deadlineAt, call.enclosing?.deadlineAt ?? Infinity)
     if (this.at >= deadlineAt || budget.timers.closed || !budget.spend(now)) return this.pending
     this.retries++
+    if (events?.isRead === true) events.retried(call, this.retries, millis, this.pending!)
     call.hold(this)
     budget.timers.add(this)
     return undefined
@@ -222,7 +226,8 @@ export const retry: Policy<Budget> = {
       budget
     }
   },
-  gate: (spec, group) => new RetryGate(group.shared(retry)!, settingsOf(spec.retry as Retry.Options<never>))
+  gate: (spec, group) =>
+    new RetryGate(group.shared(retry)!, settingsOf(spec.retry as Retry.Options<never>), group.events)
 }
 
 /** A budget that belongs to no group. */

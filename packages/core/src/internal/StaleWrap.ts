@@ -107,9 +107,7 @@ export const stale: Policy<Shared> = {
     if (lastGood === undefined) all.set(spec, lastGood = new LastGood(spec["stale"] as Options))
     const values = lastGood
     const record = group.record(spec.key)
-    const served = () => {
-      record.degraded++
-    }
+    const served = () => record.degraded()
     return (exit, call) => values.settle(exit, call, group.timers, served)
   }
 }

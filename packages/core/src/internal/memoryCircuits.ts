@@ -4,6 +4,7 @@ import type * as Stream from "effect/Stream"
 import type {
   Circuits,
   CircuitStore,
+  Known,
   Outcome,
   Refusal,
   Settings,
@@ -74,6 +75,16 @@ class MemoryCircuits implements Circuits {
       circuit.standing(now)
     )
   })
+
+  known(most: number): Known {
+    const now = this.now()
+    const circuits: Array<Standing> = []
+    for (const circuit of this.line.fromLast()) {
+      if (circuits.length >= most) break
+      circuits.push(circuit.standing(now))
+    }
+    return { circuits, omitted: this.line.length - circuits.length, shared: false }
+  }
 
   private circuit(key: string): Circuit {
     if (this.latest?.key === key) return this.latest

@@ -13,6 +13,7 @@ import type * as Stream from "effect/Stream"
 import type {
   Circuits,
   CircuitStore,
+  Known,
   Outcome,
   RedisOptions,
   Refusal,
@@ -25,6 +26,7 @@ import type {
 } from "../CircuitStore.ts"
 import { check, duration, whole } from "../InvalidOptions.ts"
 import { type Address, CircuitScript, type Moved, type Policy, policyOf } from "./circuitScripts.ts"
+import { HeardCircuits } from "./HeardCircuits.ts"
 import { RedisHealth } from "./redisHealth.ts"
 import { type Timed, Timers } from "./Timers.ts"
 import * as Transitions from "./transitions.ts"
@@ -121,7 +123,7 @@ class Store implements CircuitStore {
     return Effect.gen({ self: this }, function*() {
       const transitions = yield* Transitions.make
       const policy = policyOf(this.channel, group, this.means.idle, settings)
-      const circuits = new RedisCircuits(this, group, policy, settings.maxKeys, transitions)
+      const circuits = new RedisCircuits(this, group, policy, settings, transitions)
       const known = this.groups.get(group) ?? new Set()
       this.groups.set(group, known.add(circuits))
       yield* Effect.addFinalizer(() => Effect.sync(() => known.delete(circuits)))
@@ -171,12 +173,21 @@ class RedisCircuits implements Circuits {
   // What was heard of open circuits: when the next call may go through, and until when that holds unasked.
   private readonly shut = new Map<string, { readonly retryAt: number; readonly until: number }>()
 
-  constructor(store: Store, group: string, policy: Policy, maxKeys: number, transitions: Transitions.Transitions) {
+  private readonly lastHeard: HeardCircuits
+
+  constructor(
+    store: Store,
+    group: string,
+    policy: Policy,
+    { maxKeys, openFor }: Settings,
+    transitions: Transitions.Transitions
+  ) {
     this.store = store
     this.group = group
     this.base = `${store.means.prefix}{${escaped(group)}}:`
     this.policy = policy
     this.maxKeys = maxKeys
+    this.lastHeard = new HeardCircuits(store.means.timers, { maxKeys, openFor })
     this.transitions = transitions.stream
     this.publish = transitions.publish
   }
@@ -226,9 +237,14 @@ class RedisCircuits implements Circuits {
     )
   }
 
+  known(most: number): Known {
+    return this.lastHeard.known(most)
+  }
+
   /** A transition, made here or elsewhere. */
   heard(transition: Transition): Effect.Effect<void> {
     this.shut.delete(transition.circuit)
+    this.lastHeard.moved(transition)
     return this.publish(transition)
   }
 
@@ -259,12 +275,14 @@ class RedisCircuits implements Circuits {
             case "closed":
             case "probe": {
               const ticket: Ticket = new RedisTicket(this, address, String(said[1]), said[0] === "probe")
+              if (said[0] === "closed") this.lastHeard.closed(address.circuit)
               const moved: Moved = said[0] === "probe" && said[2] === 1 ? ["open", "half-open"] : null
               this.say(address.circuit, moved, false)
               return Effect.succeed(ticket)
             }
             default: {
               const [state, retryAfter] = said
+              this.lastHeard.refused(address.circuit, state, retryAfter)
               if (state === "open") this.remember(key, retryAfter)
               return Effect.succeed({ _tag: "Refusal", state, retryAfter })
             }
