@@ -194,7 +194,11 @@ export class PoolGate implements Gate {
       pool.rejected++
       return call.refuse(new PoolFull(pool.name, call.plan.key, pool))
     }
-    return call.hold(new Standing(pool, call, this.priority))
+    const place = new Standing(pool, call, this.priority)
+    call.hold(place)
+    // Of two that are due at one instant the outer one comes first, and what stands outside was set by now.
+    if (place.at !== Infinity) pool.timers.add(place)
+    return undefined
   }
 }
 
@@ -217,7 +221,6 @@ class Standing implements Timed, Place, Waiter<Standing> {
     this.since = call.now(pool.timers)
     this.at = this.since + pool.queueTimeoutMillis
     pool.line.join(this)
-    if (this.at !== Infinity) pool.timers.add(this)
   }
 
   /** Gives up the place, granted or not. */
