@@ -16,7 +16,9 @@ export interface Walked {
 }
 
 const end = "~~~~" // of the body, however it is framed
-const sockets: Array<Socket> = []
+/** Those that are open and have nothing under way: whoever has rested longest is next. */
+let resting: Array<Socket> = []
+let opened = 0
 
 const ask = (socket: Socket): Promise<void> =>
   new Promise((resolve, reject) => {
@@ -39,14 +41,17 @@ const open = (port: number): Promise<Socket> =>
 
 process.on("message", async ({ connections, port, requests, width }: Walk) => {
   const from = performance.now()
+  let left = requests
   let next = 0
   const walk = async () => {
-    while (next < requests) {
-      const i = next++ % connections
-      await ask(sockets[i] ??= await open(port))
+    while (left-- > 0) {
+      const socket = opened < connections ? (opened++, await open(port)) : resting[next++]!
+      await ask(socket)
+      resting.push(socket)
     }
   }
   await Promise.all(Array.from({ length: width }, walk))
+  resting = resting.slice(next)
   process.send!({ seconds: (performance.now() - from) / 1000 } satisfies Walked)
 })
 process.on("disconnect", () => process.exit())
