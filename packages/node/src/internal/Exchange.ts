@@ -10,7 +10,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
-import { watch, type Watcher } from "./Connections.ts"
+import { unwatch, watch, type Watcher } from "./Connections.ts"
 import type { Origin } from "./Origins.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
@@ -30,7 +30,6 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   private readonly origin: Origin
   private readonly client: Http.IncomingMessage | undefined
   private readonly socket: Net.Socket | undefined
-  private readonly unwatch: (() => void) | undefined
 
   private controller: Dispatcher.DispatchController | undefined = undefined
   private begun = false
@@ -46,7 +45,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     const source = request.source.source
     this.client = source instanceof Http.IncomingMessage ? source : undefined
     this.socket = this.client?.httpVersionMajor === 1 ? this.client.socket : undefined
-    this.unwatch = this.socket && watch(this.socket, this)
+    if (this.socket !== undefined) watch(this.socket, this)
   }
 
   start(): void {
@@ -163,7 +162,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   private leave(inOrder: boolean): void {
     this.over = true
-    this.unwatch?.()
+    if (this.socket !== undefined) unwatch(this.socket, this)
     if (this.begun) this.origin.end(inOrder)
   }
 
