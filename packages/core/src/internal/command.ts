@@ -23,6 +23,7 @@ import { PromiseWork } from "./PromiseWork.ts"
 export const TypeId = "~@blackgate/core/Command"
 
 type Ref = Group.Ref<any>
+type PlanIn = (context: Context.Context<never>) => Plan
 type AnyEffect = Effect.Effect<any, any, any>
 
 const detach = Schema.optional(Schema.Boolean)
@@ -31,11 +32,11 @@ const ofWithin = optionsOf("command", ["total", "fallback", "coalesce", "stale"]
 const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach, group: Schema.Unknown })
 
 /** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
-const compiler = (spec: Spec, ref: Ref) => {
+const compiler = (spec: Spec, ref: Ref): PlanIn => {
   let last: GroupState | undefined
   let compiled: Plan | undefined
   const find = groupIn(ref)
-  return (context: Context.Context<never>): Plan => {
+  return (context) => {
     const group = find(context)
     if (compiled === undefined || group !== last) {
       compiled = compile(spec, group)
@@ -96,9 +97,16 @@ export const promisify = (command: any): any =>
     )
   })
 
+/** What was made of the options of `within`: applied to many effects, they are checked once. */
+const known = new WeakMap<object, { readonly group: Ref; readonly planIn: PlanIn }>()
+
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
-  checkUnsafe(options.key, ofWithin, options)
-  return passWork(compiler(options, group), [], new EffectWork(() => self))
+  let made = known.get(options)
+  if (made?.group !== group) {
+    checkUnsafe(options.key, ofWithin, options)
+    known.set(options, made = { group, planIn: compiler(options, group) })
+  }
+  return passWork(made.planIn, [], new EffectWork(() => self))
 }
 
 export const policiesOf = (command: any): any =>
