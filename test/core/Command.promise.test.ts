@@ -156,6 +156,7 @@ describe("a promise function", () => {
     Effect.gen(function*() {
       const group = yield* make()
       const odd = {
+        // oxlint-disable-next-line unicorn/no-thenable
         then: (resolve: (value: string) => void, reject: (error: unknown) => void) => {
           resolve("first")
           reject("second")
