@@ -1,6 +1,6 @@
 import { Circuit, CircuitStore, Command, Group, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, type Scope, Stream } from "effect"
+import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
@@ -41,6 +41,29 @@ class Elsewhere implements CircuitStore.CircuitStore {
   says(said: Said) {
     return Deferred.succeed(this.said, said)
   }
+}
+
+/** A store with a bug: its tickets throw when they are told how the call ended. */
+const throwing = {
+  group: Effect.provideService(
+    Group.make("g", { pool: { maxConcurrent: 3 }, circuit: {} }),
+    CircuitStore.CircuitStore,
+    CircuitStore.CircuitStore.of({
+      circuits: () =>
+        Effect.succeed({
+          admit: () => ({
+            _tag: "Ticket" as const,
+            settle: () => {
+              throw new Error("a bug of the store")
+            }
+          }),
+          state: () => Effect.succeed("closed" as const),
+          force: () => Effect.void,
+          open: Effect.succeed([]),
+          transitions: Stream.empty
+        })
+    })
+  )
 }
 
 describe("a store that is elsewhere", () => {
@@ -94,6 +117,36 @@ describe("a store that is elsewhere", () => {
       yield* Deferred.die(store.said, new Error("a bug of the store"))
       const exit = yield* Effect.exit(Effect.void.pipe(Command.within(group, { key: "k" })))
       assert.strictEqual(ending(exit), "Die")
+      assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
+    }))
+
+  it.effect("whose ticket throws is the death of that call: its caller goes on, and its permit is back", () =>
+    Effect.gen(function*() {
+      const group = yield* throwing.group
+      const work = new Work()
+      const call = work.run.pipe(Command.within(group, { key: "k" }))
+      const fiber = yield* Command.queue(call)
+      yield* work.finish
+      yield* afterFirstSleep
+      assert.strictEqual(state(fiber), "Die")
+      assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
+      assert.strictEqual(ending(yield* Effect.exit(call)), "Die")
+    }))
+
+  it.effect("whose ticket throws when a deadline passes keeps nobody else from theirs", () =>
+    Effect.gen(function*() {
+      const group = yield* throwing.group
+      const options = { key: "k", timeout: 10, detach: true }
+      const hung = yield* Command.queue(
+        Effect.uninterruptible(Effect.sleep(20)).pipe(Command.within(group, options))
+      )
+      const other = yield* Command.queue(Effect.never.pipe(Command.within(group, options)))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(state(hung), "CommandTimeout")
+      assert.strictEqual(state(other), "CommandTimeout+Die")
+      const later = yield* Command.queue(Effect.never.pipe(Command.within(group, options)))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(state(later), "CommandTimeout+Die")
       assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
     }))
 
@@ -251,6 +304,39 @@ describe("when Redis does not answer", () => {
       assert.strictEqual(redis.lines.at(-1), "Redis answers again after 100ms; 3 outcomes were not sent to it")
     }))
 })
+
+describe("when the layer is closed", () => {
+  for (const [onStoreError, expected] of [["allow", "Success"], ["refuse", "CircuitOpen"]] as const) {
+    it.effect(`a call that waits for Redis, and one that comes after, do so no longer: ${onStoreError} holds`, () =>
+      Effect.gen(function*() {
+        const redis = new FakeRedis()
+        const scope = yield* Scope.make()
+        const group = yield* Scope.provide(redis.group({ onStoreError, timeout: "1 second" }), scope)
+        const waiting = yield* Command.queue(call(group))
+        assert.strictEqual(state(waiting), "running")
+        yield* Scope.close(scope, Exit.void)
+        yield* Effect.yieldNow
+        assert.strictEqual(state(waiting), expected)
+        assert.strictEqual(state(yield* Command.queue(call(group))), expected)
+      }))
+  }
+})
+
+it.effect("18. groups that come and go, under names that do not come again, leave nothing behind", () =>
+  Effect.gen(function*() {
+    const context = yield* Layer.build(new FakeRedis().layer({}))
+    const store = Context.get(context, CircuitStore.CircuitStore)
+    for (let i = 0; i < 1000; i++) {
+      yield* Effect.scoped(
+        Effect.provideService(
+          Group.make(`tenant ${i}`, { pool: { maxConcurrent: 1 }, circuit: {} }),
+          CircuitStore.CircuitStore,
+          store
+        )
+      )
+    }
+    assert.strictEqual((store as unknown as { readonly groups: Map<string, unknown> }).groups.size, 0)
+  }))
 
 describe("options of the store in Redis that make no sense are refused, by name:", () => {
   for (

@@ -187,8 +187,12 @@ class Passage implements Admission {
   /** A deadline has passed, and the work does not stop: one that hangs for good is never heard of again. */
   linger(call: Call): void {
     if (!tookTooLong(call)) return
-    this.gate.early.set(call, "counted")
-    this.ticket.settle("failure", this.isSlow(call, undefined))
+    try {
+      this.ticket.settle("failure", this.isSlow(call, undefined))
+      this.gate.early.set(call, "counted")
+    } catch {
+      // A bug of the store's, which is told again at the end: the call dies of it there.
+    }
   }
 
   private isSlow(call: Call, millis: number | undefined): boolean {

@@ -124,7 +124,13 @@ class Store implements CircuitStore {
       const circuits = new RedisCircuits(this, group, policy, settings.maxKeys, transitions)
       const known = this.groups.get(group) ?? new Set()
       this.groups.set(group, known.add(circuits))
-      yield* Effect.addFinalizer(() => Effect.sync(() => known.delete(circuits)))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          known.delete(circuits)
+          // Names may come from data, and go again.
+          if (known.size === 0 && this.groups.get(group) === known) this.groups.delete(group)
+        })
+      )
       return circuits
     })
   }
@@ -183,7 +189,7 @@ class RedisCircuits implements Circuits {
 
   admit(key: string): Ticket | Refusal | Effect.Effect<Ticket | Refusal> {
     const { health, instead, timers } = this.store.means
-    if (health.isDown) return instead
+    if (health.isDown || timers.closed) return instead
     const shut = this.shut.get(key)
     if (shut !== undefined) {
       const now = timers.now()
@@ -376,6 +382,11 @@ class Asked extends Timed {
       this.means.health.overdue(this.answers)
       this.answer(this.means.instead)
     })
+  }
+
+  /** The layer is closed: nobody will tell it that its time is over. */
+  override cease(): void {
+    this.answer(this.means.instead)
   }
 
   private heard(exit: Exit.Exit<Ticket | Refusal, unknown>): void {
