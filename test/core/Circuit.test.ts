@@ -136,6 +136,81 @@ describe("14. what counts as a failure of the dependency", () => {
       yield* first.succeed
     }))
 
+  describe("nor does a refusal of a command inside, of another group: its own dependency was not asked", () => {
+    const refusals: ReadonlyArray<readonly [of: string, failure: CommandError.CommandError]> = [
+      ["PoolFull", new CommandError.PoolFull("inner", "k", { active: 1, maxConcurrent: 1, queued: 0, maxQueued: 0 })],
+      ["QueueTimeout", new CommandError.QueueTimeout("inner", "k", Duration.seconds(1))],
+      ["PoolReentered", new CommandError.PoolReentered("inner", "k", "k")],
+      ["CircuitOpen", new CommandError.CircuitOpen("inner", "k", "k", "open", 1000)],
+      ["RateLimited", new CommandError.RateLimited("inner", "k", undefined, 1, 1000, false)]
+    ]
+    for (const [of, failure] of refusals) {
+      it.effect(of, () =>
+        Effect.gen(function*() {
+          const group = yield* make({ consecutive: 1 })
+          const run = Effect.fail(failure).pipe(Command.within(group, { key: "k" }))
+          assert.strictEqual(ending(yield* Effect.exit(run)), of)
+          yield* stands(group, "closed")
+        }))
+    }
+
+    it.effect("in fact", () =>
+      Effect.gen(function*() {
+        const inner = yield* Group.make("inner", { pool: { maxConcurrent: 1 }, circuit: {} })
+        const outer = yield* make({ consecutive: 1 })
+        yield* Circuit.force(inner, "inner", "open")
+        const nested = Effect.void.pipe(
+          Command.within(inner, { key: "inner" }),
+          Command.within(outer, { key: "k" })
+        )
+        assert.strictEqual(ending(yield* Effect.exit(nested)), "CircuitOpen")
+        yield* stands(outer, "closed")
+      }))
+
+    it.effect("a probe that meets one is no proof: it gives its place back", () =>
+      Effect.gen(function*() {
+        const group = yield* make({ consecutive: 1 })
+        yield* pastOpening(group)
+        const probe = Effect.fail(refusals[0]![1]).pipe(Command.within(group, { key: "k" }))
+        yield* Effect.exit(probe)
+        yield* stands(group, "half-open")
+        assert.deepStrictEqual(yield* calls(group, "ok"), ["Success"])
+        yield* stands(group, "closed")
+      }))
+
+    it.effect("although isFailure is against it, it is no success either; a predicate that is for it makes it a failure", () =>
+      Effect.gen(function*() {
+        const group = yield* make({ consecutive: 2 })
+        const run = (isFailure: boolean) =>
+          Effect.exit(Command.within(Effect.fail(refusals[0]![1]), group, {
+            key: "k",
+            circuit: { isFailure: () => isFailure }
+          }))
+        yield* calls(group, "fail")
+        yield* run(false)
+        yield* calls(group, "fail")
+        yield* stands(group, "open")
+        yield* Circuit.force(group, "k", "auto")
+        yield* run(true)
+        yield* run(true)
+        yield* stands(group, "open")
+      }))
+
+    it.effect("but its timeout does, and so does a defect beside a refusal", () =>
+      Effect.gen(function*() {
+        for (
+          const cause of [
+            Cause.fail(new CommandError.CommandTimeout("inner", "k", "timeout", Duration.seconds(1), true)),
+            Cause.combine(Cause.fail(refusals[0]![1]), Cause.die("bug"))
+          ]
+        ) {
+          const group = yield* make({ consecutive: 1 })
+          yield* Effect.exit(Effect.failCause(cause).pipe(Command.within(group, { key: "k" })))
+          yield* stands(group, "open")
+        }
+      }))
+  })
+
   it.effect("nor does an interruption from outside", () =>
     Effect.gen(function*() {
       const group = yield* make({ consecutive: 1 })

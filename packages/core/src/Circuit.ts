@@ -11,8 +11,9 @@
  *   does one that is not heard of for `probeLease`.
  *
  * What counts as a failure: a failure or a defect of the effect, and a deadline that passes while the effect runs, `timeout` and
- * `attemptTimeout` alike. What does not: a refusal by the pool, a rate limit or another circuit, a deadline that passes in the queue,
- * an interruption from outside. A call that was let in before a transition changes nothing after it.
+ * `attemptTimeout` alike. What does not: a refusal by the pool, a rate limit or another circuit, also of a command inside of the
+ * effect, a deadline that passes in the queue, an interruption from outside. A call that was let in before a transition changes
+ * nothing after it.
  *
  * Where circuits are kept is the `CircuitStore`'s business. A circuit knows no fallback and does not retry.
  *
@@ -107,7 +108,10 @@ export interface CommandOptions<in Args extends ReadonlyArray<unknown>, in E> {
    * call dies of it, and no circuit hears of it.
    */
   readonly key?: ((...args: Args) => string) | undefined
-  /** Which failures are the dependency's. By default all: but a 404 is not a sick upstream. If it throws, the call has failed. */
+  /**
+   * Which failures are the dependency's. By default all but the refusals of commands inside of the effect; a 404 is no sick upstream. If
+   * it throws, the call has failed.
+   */
   readonly isFailure?: ((failure: E) => boolean) | undefined
 }
 

@@ -8,6 +8,7 @@ import { CircuitOpen } from "../CommandError.ts"
 import { duration, fraction, whole } from "../InvalidOptions.ts"
 import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import type { Policy } from "./Policy.ts"
+import { Rejection } from "./Rejection.ts"
 import { waitFor } from "./waitFor.ts"
 import { slices } from "./Window.ts"
 
@@ -207,14 +208,18 @@ class Passage implements Admission {
     if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
     const { isFailure } = this.gate
     const failure = exit.cause.reasons.find(Cause.isFailReason)
-    if (isFailure === undefined || failure === undefined) return "failure"
+    // A command inside was turned away: nothing was asked of its dependency, and so nothing is known of this one.
+    const refused = isRefusal(failure?.error) && !Cause.hasDies(exit.cause)
+    if (isFailure === undefined || failure === undefined) return refused ? "ignored" : "failure"
     try {
       // One that is no failure of the dependency's, such as a 404, shows that it answers.
-      return isFailure(failure.error as never) ? "failure" : "success"
+      return isFailure(failure.error as never) ? "failure" : refused ? "ignored" : "success"
     } catch {
       return "failure" // a predicate that throws must not hide that calls fail
     }
   }
 }
+
+const isRefusal = (failure: unknown): boolean => failure instanceof Rejection && failure.outcome !== "timeout"
 
 const tookTooLong = (call: Call): boolean => call.rejection?._tag === "CommandTimeout" && call.worked

@@ -69,6 +69,9 @@ class Flight implements Enclosing {
   private fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   private begun = false
   private ended = false
+  private startedAt = 0
+  // How long the most patient of its callers had when they came, those without a deadline aside.
+  private patience = 0
 
   /** It has what its first caller has around itself, but for what is that one's alone: its bounds and the permits it is inside of. */
   constructor(flights: Flights, key: string, context: Context.Context<never>) {
@@ -95,13 +98,17 @@ class Flight implements Enclosing {
 
   board(context: Context.Context<never>, resume: (exit: Ending) => void): Caller {
     const enclosing = enclosingOf(context)
-    const caller = { enclosing, resume, since: enclosing === undefined ? 0 : this.flights.now() }
+    const since = enclosing === undefined ? 0 : this.flights.now()
+    const caller = { enclosing, resume, since }
     this.callers.add(caller)
+    const allowance = (enclosing?.deadlineAt ?? Infinity) - since
+    if (allowance !== Infinity && allowance > this.patience) this.patience = allowance
     if (this.begun) enclosing?.began?.()
     return caller
   }
 
   start(run: Run): void {
+    this.startedAt = this.flights.now()
     const fiber = this.fiber = Effect.runForkWith(this.context)(run as Effect.Effect<unknown, unknown>)
     fiber.addObserver((exit) => {
       this.ended = true
@@ -129,8 +136,11 @@ class Flight implements Enclosing {
   private leave(caller: Caller): Effect.Effect<void> {
     if (!this.callers.delete(caller)) return Effect.void
     const why = caller.enclosing?.rejection
-    // A run that has outlasted a deadline may hang: if it took in newcomers, it could hang for as long as there are any.
-    if (this.callers.size === 0 || why !== undefined) this.flights.close(this.key, this)
+    // A run that has outlasted its callers may hang: if it took in newcomers, it could hang for as long as there are any. One who had
+    // less time than others says nothing of it, or callers in a hurry would start a run each.
+    if (this.callers.size === 0 || (why !== undefined && this.flights.now() - this.startedAt >= this.patience)) {
+      this.flights.close(this.key, this)
+    }
     if (this.callers.size > 0) return Effect.void
     this.rejection = why
     this.fiber!.interruptUnsafe()
