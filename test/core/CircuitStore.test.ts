@@ -1,6 +1,20 @@
 import { Circuit, CircuitStore, Command, Group, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, Scope, Stream } from "effect"
+import {
+  Cause,
+  Config,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Queue,
+  Scope,
+  Stream
+} from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
@@ -179,22 +193,24 @@ class FakeRedis {
 
   readonly down = Effect.fail(new Redis.RedisError({ cause: new Error("connection refused") }))
 
+  readonly redis = Layer.succeed(
+    Redis.Redis,
+    Redis.Redis.of({
+      send: () => this.answer as Effect.Effect<never, Redis.RedisError>,
+      // An outcome moves nothing.
+      eval: () => (...params) =>
+        (params[1] === "settle" ? Effect.as(this.answer, null) : this.answer) as Effect.Effect<
+          never,
+          Redis.RedisError
+        >,
+      subscribe: () => Queue.unbounded<Redis.RedisMessage, Redis.RedisError>(),
+      reserve: Effect.die("not used")
+    })
+  )
+
   readonly layer = (options: CircuitStore.RedisOptions) =>
     CircuitStore.layerRedis(options).pipe(
-      Layer.provide(Layer.succeed(
-        Redis.Redis,
-        Redis.Redis.of({
-          send: () => this.answer as Effect.Effect<never, Redis.RedisError>,
-          // An outcome moves nothing.
-          eval: () => (...params) =>
-            (params[1] === "settle" ? Effect.as(this.answer, null) : this.answer) as Effect.Effect<
-              never,
-              Redis.RedisError
-            >,
-          subscribe: () => Queue.unbounded<Redis.RedisMessage, Redis.RedisError>(),
-          reserve: Effect.die("not used")
-        })
-      )),
+      Layer.provide(this.redis),
       Layer.provide(Logger.layer([
         Logger.make<unknown, void>(({ message }) => this.lines.push([message].flat().map(String)[0]!))
       ]))
@@ -337,6 +353,35 @@ it.effect("18. groups that come and go, under names that do not come again, leav
     }
     assert.strictEqual((store as unknown as { readonly groups: Map<string, unknown> }).groups.size, 0)
   }))
+
+describe("options of the store in Redis from Config", () => {
+  const build = (env: Record<string, string>) =>
+    Effect.scoped(Layer.build(
+      CircuitStore.layerRedisConfig({
+        prefix: Config.String("PREFIX").pipe(Config.withDefault("p:")),
+        timeout: Config.Duration("TIMEOUT").pipe(Config.withDefault("1 second"))
+      }).pipe(Layer.provide(new FakeRedis().redis))
+    )).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
+      Effect.map((context) => Context.get(context, CircuitStore.CircuitStore) as unknown as { means: unknown })
+    )
+
+  it.effect("are those of the environment, or the defaults", () =>
+    Effect.gen(function*() {
+      assert.deepInclude((yield* build({ PREFIX: "mine:", TIMEOUT: "50 millis" })).means, {
+        prefix: "mine:",
+        timeout: 50
+      })
+      assert.deepInclude((yield* build({})).means, { prefix: "p:", timeout: 1000 })
+    }))
+
+  it.effect("12. that make no sense are refused, typed", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(ending(yield* Effect.exit(build({ TIMEOUT: "soon" }))), "ConfigError")
+      const refused = yield* Effect.flip(build({ TIMEOUT: "0 seconds" }))
+      assert.match(refused.message, /CircuitStore\.layerRedis: timeout: /)
+    }))
+})
 
 describe("options of the store in Redis that make no sense are refused, by name:", () => {
   for (

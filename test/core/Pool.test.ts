@@ -532,6 +532,25 @@ describe("11. resizing", () => {
       assert.deepInclude({ ...yield* Fiber.join(before) }, { queueTimeout: Duration.millis(100) })
     }))
 
+  it.effect("takes the queueTimeout away, for those who come after", () =>
+    Effect.gen(function*() {
+      for (const queueTimeout of [Infinity, Duration.infinity] as const) {
+        const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: 2, queueTimeout: 100 })
+        const work = new Work()
+        yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+        const before = yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+        yield* Pool.resize(pool, { queueTimeout })
+        const after = yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+        yield* TestClock.adjust("1 day")
+        assert.deepStrictEqual([before, after].map(state), ["QueueTimeout", "running"])
+      }
+      const pool = yield* Pool.make("p", { maxConcurrent: 1 })
+      for (const queueTimeout of [0, NaN, -1, -Infinity, Duration.negativeInfinity, "never"] as const) {
+        const failure = yield* Effect.flip(Pool.resize(pool, { queueTimeout: queueTimeout as Duration.Input }))
+        assert.match(failure.problem, /^queueTimeout: .* or Infinity for none/)
+      }
+    }))
+
   it.effect("changes nothing when one of the limits makes no sense", () =>
     Effect.gen(function*() {
       const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: 1 })
@@ -710,7 +729,7 @@ describe("statistics", () => {
     }))
 })
 
-describe("withPermit", () => {
+describe("3. withPermit, alone,", () => {
   class Session extends Group.Service<Session>()("service.session") {}
   const live = Session.layer({ pool: { maxConcurrent: 1 } })
 

@@ -220,7 +220,8 @@ const planOf = (
  * **Details**
  *
  * Growing lets waiters in at once. Shrinking cancels nobody and blocks nobody: calls that run go on, and no one is let in until
- * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with.
+ * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with. `queueTimeout: Infinity` takes the
+ * bound away.
  *
  * @category combinators
  * @since 0.1.0

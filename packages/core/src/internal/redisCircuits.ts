@@ -23,7 +23,7 @@ import type {
   Ticket,
   Transition
 } from "../CircuitStore.ts"
-import { check, duration, whole } from "../InvalidOptions.ts"
+import { check, duration, type InvalidOptions, whole } from "../InvalidOptions.ts"
 import { type Address, CircuitScript, type Moved, type Policy, policyOf } from "./circuitScripts.ts"
 import { RedisHealth } from "./redisHealth.ts"
 import { Timed, Timers } from "./Timers.ts"
@@ -59,9 +59,9 @@ type Unavailable = (circuit: string, cause: unknown) => StoreUnavailable
 export const make = (
   options: RedisOptions,
   unavailable: Unavailable
-): Effect.Effect<CircuitStore, never, Redis.Redis | Scope.Scope> =>
+): Effect.Effect<CircuitStore, InvalidOptions, Redis.Redis | Scope.Scope> =>
   Effect.gen(function*() {
-    yield* Effect.orDie(check("CircuitStore.layerRedis", optionsSchema, options))
+    yield* check("CircuitStore.layerRedis", optionsSchema, options)
     const redis = yield* Redis.Redis
     const { onStoreError = "allow", prefix = "blackgate:circuit:" } = options
     const timeout = Duration.toMillis(options.timeout ?? 100)
