@@ -1,4 +1,4 @@
-import { Circuit, type CircuitStore, Command, CommandError, Group, Pool } from "@blackgate/core"
+import { Circuit, type CircuitStore, Command, CommandError, Group, InvalidOptions, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
 import { TestClock } from "effect/testing"
@@ -814,7 +814,61 @@ describe("20. a rejection", () => {
     }))
 })
 
-describe("options that make no sense are refused, by name:", () => {
+describe("3. alone, as a combinator", () => {
+  it.effect("withCircuit counts and refuses any effect, data first and last, by the class of the group too", () =>
+    Effect.gen(function*() {
+      class G extends Group.Service<G>()("g") {}
+      const program = Effect.gen(function*() {
+        const group = yield* G
+        const fails = Effect.exit(Circuit.withCircuit(Effect.fail("no"), G, { key: "k" }))
+        assert.strictEqual(ending(yield* fails), "no")
+        assert.strictEqual(ending(yield* fails), "no")
+        assert.strictEqual(ending(yield* fails), "CircuitOpen")
+        // It is the circuit of the commands of that key.
+        assert.deepStrictEqual(yield* calls(group, "ok"), ["CircuitOpen"])
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* Effect.succeed(1).pipe(Circuit.withCircuit(group, { key: "k" })), 1)
+        yield* stands(group, "closed")
+        // Under the group's own name, by default.
+        const bare = Effect.void.pipe(Circuit.withCircuit(G))
+        yield* bare
+        yield* Circuit.force(group, "g", "open")
+        assert.deepInclude({ ...yield* Effect.flip(bare) }, { group: "g", key: "g", circuit: "g" })
+        // No pool has seen any of it, not even the command, which was refused.
+        assert.strictEqual((yield* Pool.statistics(group.pool)).admitted, 0)
+      })
+      yield* Effect.provide(program, G.layer({ pool: { maxConcurrent: 1 }, circuit: { consecutive: 2 } }))
+    }))
+
+  it.effect("14. knows what is slow, what is no failure, and what an interruption is", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ consecutive: 2, slowCallRate: 0.5, slowerThan: 10, window: { calls: 4 } })
+      const within = <A, E>(self: Effect.Effect<A, E>) => Circuit.withCircuit(self, group, { key: "k" })
+      yield* Effect.exit(within(Effect.fail("no")))
+      const left = yield* Command.queue(within(Effect.never))
+      yield* Fiber.interrupt(left)
+      yield* Effect.exit(Circuit.withCircuit(Effect.fail(404), group, { key: "k", isFailure: (n) => n >= 500 }))
+      yield* Effect.exit(within(Effect.fail("no")))
+      yield* stands(group, "closed")
+      const slow = yield* Command.queue(Effect.all([within(Effect.sleep(10)), within(Effect.sleep(10))]))
+      yield* TestClock.adjust(20)
+      yield* Fiber.join(slow)
+      yield* stands(group, "open")
+    }))
+
+  it.effect("in a group without circuits it only runs the effect; options that make no sense are refused", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("g", { pool: { maxConcurrent: 1 } })
+      assert.strictEqual(yield* Circuit.withCircuit(Effect.succeed(1), group), 1)
+      assert.throws(
+        () => Circuit.withCircuit(Effect.void, group, { keys: "k" } as never),
+        InvalidOptions.InvalidOptions,
+        /keys/
+      )
+    }))
+})
+
+describe("12. options that make no sense are refused, by name:", () => {
   for (
     const [problem, options] of [
       ["circuit.consecutive", { consecutive: 0 }],

@@ -1,12 +1,17 @@
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Circuit from "../Circuit.ts"
 import { type Circuits, CircuitStore, type Outcome, type Refusal, type Settings, type Ticket } from "../CircuitStore.ts"
 import { CircuitOpen } from "../CommandError.ts"
-import { duration, fraction, whole } from "../InvalidOptions.ts"
-import type { Admission, Call, Ending, Gate } from "./Call.ts"
+import type * as Group from "../Group.ts"
+import { checkUnsafe, duration, fraction, whole } from "../InvalidOptions.ts"
+import type { Admission, Call, Ending, Gate, Plan } from "./Call.ts"
+import { groupOf, type GroupState, GroupTypeId } from "./GroupState.ts"
+import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
 import { Rejection } from "./Rejection.ts"
 import { waitFor } from "./waitFor.ts"
@@ -223,3 +228,33 @@ class Passage implements Admission {
 const isRefusal = (failure: unknown): boolean => failure instanceof Rejection && failure.outcome !== "timeout"
 
 const tookTooLong = (call: Call): boolean => call.rejection?._tag === "CommandTimeout" && call.worked
+
+const ownOptions = Schema.Struct({
+  key: Schema.optional(Schema.String),
+  isFailure: Schema.optional(Schema.declare(Predicate.isFunction, { expected: "a function" }))
+})
+
+/** Whether something is a group or the class of one: a class is an effect too. */
+export const isRef = (u: unknown): boolean => Context.isKey(u) || Predicate.hasProperty(u, GroupTypeId)
+
+/** Around an effect that stands alone. */
+export const withCircuit = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  ref: Group.Ref<never>,
+  options: { readonly key?: string | undefined; readonly isFailure?: ((failure: never) => boolean) | undefined } = {}
+): Effect.Effect<A, E | CircuitOpen, R> => {
+  checkUnsafe(options.key ?? "Circuit.withCircuit", ownOptions, options)
+  let last: GroupState | undefined
+  let plan: Plan | undefined
+  const planOf = (context: Context.Context<never>): Plan => {
+    const group = groupOf(ref, context)
+    if (plan === undefined || group !== last) {
+      last = group
+      const shared = group.shared(circuit)
+      const gates = shared === undefined ? [] : [new CircuitGate(shared, { isFailure: options.isFailure }, group)]
+      plan = { key: options.key ?? group.name, gates, detach: false, encloses: false, clock: group.timers }
+    }
+    return plan
+  }
+  return pass(planOf, [], self) as Effect.Effect<A, E | CircuitOpen, R>
+}
