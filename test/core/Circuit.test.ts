@@ -1,6 +1,6 @@
 import { Circuit, type CircuitStore, Command, CommandError, Group, InvalidOptions, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
 
@@ -48,7 +48,8 @@ const logged = () => {
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
     lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
   })
-  return { lines, layer: Logger.layer([logger]) }
+  // With a registry of its own, where no other group has the name of this one: that would be a line too.
+  return { lines, layer: Layer.merge(Logger.layer([logger]), Layer.succeed(Metric.MetricRegistry, new Map())) }
 }
 
 describe("14. what counts as a failure of the dependency", () => {
@@ -617,6 +618,19 @@ describe("18. circuits are kept per key", () => {
       yield* stands(group, "closed", "a")
       yield* fails("d")
       yield* stands(group, "open", "d")
+    }))
+
+  it.effect("however early it came: what is in use is not what goes", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ consecutive: 2, maxKeys: 3 })
+      const fails = (key: string) => Effect.exit(keyed(group)(key, "fail"))
+      yield* fails("busy")
+      for (let i = 0; i < 100; i++) {
+        yield* keyed(group)(`passer-by ${i}`, "ok")
+        if (i % 2 === 0) yield* Effect.exit(keyed(group)("busy", i === 98 ? "fail" : "ok"))
+      }
+      yield* fails("busy")
+      yield* stands(group, "open", "busy")
     }))
 
   it.effect("an open one is the last to be forgotten, but for one that is held", () =>

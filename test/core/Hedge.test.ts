@@ -560,6 +560,18 @@ describe("with the other policies", () => {
       assert.deepInclude(yield* value(CommandMetrics.queueWait), { count: 1, sum: 0.13 })
     }))
 
+  it.effect("1. each attempt takes a token: a limit that is used up refuses the second, not the call", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ rateLimit: { limit: 1, window: "1 hour" } })
+      const script = new Script(after(100, "first"), after(1, "second"))
+      const fiber = yield* Command.queue(script.run.pipe(Command.within(group, { key: "k", hedge: { after: 50 } })))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Fiber.join(fiber), "first")
+      assert.strictEqual(script.started.length, 1)
+      const refused = script.run.pipe(Command.within(group, { key: "k", hedge: { after: 50 } }))
+      assert.strictEqual(ending(yield* Effect.exit(refused)), "RateLimited")
+    }))
+
   it.effect("1. it stands inside of retry, outside of circuit and pool, and says what it does", () =>
     Effect.gen(function*() {
       const group = yield* make({ circuit: {} })

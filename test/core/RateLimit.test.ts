@@ -442,7 +442,8 @@ describe("a limiter that is provided to the group", () => {
     })
     const live = Api.layer({ pool, rateLimit: { limit: 2, window: "1 minute", ...rateLimit } }).pipe(
       Layer.provide(remote.layer),
-      Layer.provideMerge(Logger.layer([logger]))
+      Layer.provideMerge(Logger.layer([logger])),
+      Layer.provide(Layer.succeed(Metric.MetricRegistry, new Map())) // where no other test has a group of this name
     )
     return { remote, logged, live }
   }

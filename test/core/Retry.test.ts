@@ -350,10 +350,12 @@ describe("23. what is never retried", () => {
 
   it.effect("a failure with a defect beside it", () =>
     Effect.gen(function*() {
-      const both = Effect.ensuring(Effect.fail("bad"), Effect.die("bug"))
-      const [end, started] = yield* attempts(both)
-      assert.include(String(end), "Die")
-      assert.strictEqual(started, 1)
+      const both = Cause.combine(Cause.fail("bad"), Cause.die("bug"))
+      assert.deepStrictEqual(yield* attempts(Effect.failCause(both)), ["bad+Die", 1])
+      assert.deepStrictEqual(yield* attempts(Effect.failCause(Cause.combine(Cause.interrupt(), both))), [
+        "Interrupt+bad+Die",
+        1
+      ])
     }))
 
   it.effect("an interruption of its own", () =>

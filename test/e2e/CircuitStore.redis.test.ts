@@ -1,7 +1,7 @@
 import { Circuit, CircuitStore, Command, Group } from "@blackgate/core"
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Logger, type Scope, Stream } from "effect"
+import { Context, Deferred, Effect, Fiber, Layer, Logger, Metric, type Scope, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { inject } from "vitest"
 import { ending, state } from "../core/calls.ts"
@@ -35,7 +35,7 @@ const start = (
     const layer = G.layer({ pool: { maxConcurrent: 1000 }, circuit }).pipe(
       Layer.provide(CircuitStore.layerRedis({ timeout: "5 seconds", ...options })),
       Layer.provideMerge(NodeRedis.layer({ url: at })),
-      Layer.provide(logger)
+      Layer.provide([logger, Layer.succeed(Metric.MetricRegistry, new Map())])
     )
     const context = yield* Effect.orDie(Layer.build(layer))
     return { group: Context.get(context, G), redis: Context.get(context, Redis.Redis), lines }

@@ -6,6 +6,7 @@ import { RateLimiter, Redis } from "effect/persistence"
 import { inject } from "vitest"
 import { eventuallyEqual } from "../harness/eventually.ts"
 import { RedisServer } from "../harness/redis.ts"
+import { run } from "../harness/run.ts"
 
 const url = inject("redisUrl")
 
@@ -51,6 +52,25 @@ const counted = (outcomes: ReadonlyArray<string>) => {
 describe.skipIf(url === undefined)("against a real redis-server", () => {
   for (const algorithm of ["token-bucket", "fixed-window"] as const) {
     it.live(`two processes share one limit: ${algorithm}`, () =>
+      Effect.gen(function*() {
+        const name = unique()
+        const process = run(
+          globalThis.process.execPath,
+          [`${import.meta.dirname}/limit-process.ts`, url!, name, algorithm, "50"],
+          { cwd: "." }
+        )
+        const both = yield* Effect.all([process, process], { concurrency: 2 })
+        const outcomes: Array<string> = []
+        for (const { exitCode, stderr, stdout } of both) {
+          assert.strictEqual(exitCode, 0, stderr)
+          const said = JSON.parse(stdout) as { readonly outcomes: Array<string>; readonly another: string }
+          outcomes.push(...said.outcomes)
+          assert.match(said.another, /^in, for \d+$/)
+        }
+        assert.deepStrictEqual(counted(outcomes), { "in, for tenant": 25, RateLimited: 75 })
+      }), 60_000)
+
+    it.live(`two clients of one process do, too: ${algorithm}`, () =>
       Effect.gen(function*() {
         const name = unique()
         const limit = { limit: 25, window: "10 minutes", algorithm } as const
