@@ -579,6 +579,66 @@ describe("17. it trips", () => {
     }))
 })
 
+describe("a clock that is set back, although it should never be,", () => {
+  /** The clock of a group, and a hand on it. */
+  const jumping = Effect.map(Clock.Clock, (clock) => {
+    const hand = { ahead: 1e9 }
+    const monotonic = () => clock.monotonicTimeNanosUnsafe() + BigInt(hand.ahead) * 1_000_000n
+    return {
+      hand,
+      clock: new Proxy(clock, {
+        get: (target, name) => name === "monotonicTimeNanosUnsafe" ? monotonic : Reflect.get(target, name)
+      })
+    }
+  })
+  const hour = 3_600_000
+
+  it.effect("keeps a circuit open for no longer than an opening lasts", () =>
+    Effect.gen(function*() {
+      const { clock, hand } = yield* jumping
+      const group = yield* Effect.provideService(make({ consecutive: 1 }), Clock.Clock, clock)
+      yield* calls(group, "fail")
+      hand.ahead -= hour
+      const refused = yield* Effect.flip(command(group)("ok"))
+      assert.instanceOf(refused, CommandError.CircuitOpen)
+      assert.deepStrictEqual(refused.retryAfter, Duration.seconds(5))
+      yield* TestClock.adjust(4999)
+      assert.deepStrictEqual(yield* calls(group, "ok"), ["CircuitOpen"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* calls(group, "ok"), ["Success"])
+    }))
+
+  it.effect("does not lengthen the lease of a probe that hangs", () =>
+    Effect.gen(function*() {
+      const { clock, hand } = yield* jumping
+      const group = yield* Effect.provideService(make({ consecutive: 1 }), Clock.Clock, clock)
+      yield* pastOpening(group)
+      yield* call(group)
+      hand.ahead -= hour
+      assert.deepStrictEqual((yield* Circuit.open(group)).map(({ retryAfter }) => retryAfter), [5000])
+      assert.deepStrictEqual(yield* calls(group, "ok"), ["Success"])
+    }))
+
+  it.effect("begins a window of time anew, which would hold its calls until the clock has caught up", () =>
+    Effect.gen(function*() {
+      const { clock, hand } = yield* jumping
+      const group = yield* Effect.provideService(
+        make({ failureRate: 0.5, window: { time: "10 seconds" }, minimumCalls: 4 }),
+        Clock.Clock,
+        clock
+      )
+      yield* calls(group, "fail", "fail", "fail")
+      hand.ahead -= hour
+      yield* calls(group, "fail", "ok", "ok", "ok")
+      yield* stands(group, "closed")
+      yield* TestClock.adjust("11 seconds")
+      yield* calls(group, "fail", "fail", "fail")
+      yield* stands(group, "closed")
+      yield* calls(group, "fail")
+      yield* stands(group, "open")
+    }))
+})
+
 describe("18. circuits are kept per key", () => {
   const keyed = (group: Group.Group) =>
     Command.make("k", (_key: string, how: Ending) => run(how), { group, circuit: { key: (key) => key } })
@@ -771,6 +831,22 @@ describe("19. transitions", () => {
         "Warn circuit k of g: closed -> open (forced)",
         "Info circuit k of g: open -> closed (forced)"
       ])
+    }))
+
+  it.effect("33. are kept for nobody: a reader hears those that come after it", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ consecutive: 1 })
+      for (const to of ["open", "closed", "open"] as const) yield* Circuit.force(group, "k", to)
+      const heard: Array<string> = []
+      yield* Effect.forkChild(
+        Stream.runForEach(Circuit.transitions(group), ({ from, to }) => Effect.sync(() => heard.push(`${from} ${to}`))),
+        { startImmediately: true }
+      )
+      yield* afterFirstSleep
+      assert.deepStrictEqual(heard, [])
+      yield* Circuit.force(group, "k", "closed")
+      yield* afterFirstSleep
+      assert.deepStrictEqual(heard, ["open closed"])
     }))
 
   it.effect("reach a reader that is slow: it loses the oldest, not the latest", () =>

@@ -254,7 +254,7 @@ describe("30. a call that its fallback rescued", () => {
     }).pipe(isolated))
 })
 
-describe("the histograms", () => {
+describe("32. the histograms", () => {
   it.effect("hold the latency of the whole call, and its wait, in seconds", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust(12_345)
@@ -297,7 +297,7 @@ describe("the histograms", () => {
     }).pipe(isolated))
 })
 
-it.effect("saturation is a gauge: active, queued, overdue and both limits of each group", () =>
+it.effect("32. saturation is a gauge: active, queued, overdue and both limits of each group", () =>
   Effect.gen(function*() {
     const group = yield* Group.make("g", { pool: { maxConcurrent: 2, maxQueued: 7 } })
     yield* Group.make("other", { pool: { maxConcurrent: 3 } })
@@ -326,7 +326,7 @@ it.effect("saturation is a gauge: active, queued, overdue and both limits of eac
     assert.deepStrictEqual(yield* gauges("g"), [0, 0, 0, 2, 7])
   }).pipe(isolated))
 
-it.effect("key cardinality is bounded: 1,000 keys are kept apart, the others are counted together", () =>
+it.effect("32. key cardinality is bounded: 1,000 keys are kept apart, the others are counted together", () =>
   Effect.gen(function*() {
     const group = yield* Group.make("g", { pool: { maxConcurrent: 1 } })
     const call = (key: string) => Effect.void.pipe(Command.within(group, { key }))

@@ -1,8 +1,9 @@
 import { Circuit, Command, CommandMetrics, Group, Hedge, InvalidOptions, Pool, RetryBudget } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Logger, Metric, Random, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Logger, Metric, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
+import { hedgesOf } from "../../packages/core/src/internal/HedgeWrap.ts"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
 
 const make = (options: Partial<Group.Options> = {}) =>
@@ -263,6 +264,16 @@ describe("24. its own budget", () => {
       assert.strictEqual(yield* Hedge.remaining(group), 2)
     }))
 
+  it.effect("of zero: nothing is hedged, and the call goes on", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ hedgeBudget: { ratio: 0, perSecond: 0 } })
+      const script = new Script(after(100, "first"), Effect.never)
+      const fiber = yield* Command.queue(script.run.pipe(Command.within(group, { key: "k", hedge: { after: 50 } })))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Fiber.join(fiber), "first")
+      assert.strictEqual(script.started.length, 1)
+    }))
+
   it.effect("10 % of the calls that could be hedged, and one a second, by default", () =>
     Effect.gen(function*() {
       const group = yield* make()
@@ -376,6 +387,16 @@ describe("24. the p95 of the latest calls", () => {
       for (let i = 0; i < 1500; i++) yield* run(group, new Script(after(10, "ok")))
       const [fast] = yield* run(group, new Script(after(5000, "ok")))
       assert.isAtMost(fast!, 12)
+    }))
+
+  it.effect("of 1,000 keys are kept apart, whatever keys are made of; later ones share theirs", () =>
+    Effect.gen(function*() {
+      const group = yield* make(free)
+      for (let i = 0; i < 3000; i++) {
+        yield* Hedge.withBudget(Effect.void, group, { key: `user ${i}`, after: "p95" })
+      }
+      const { latencies } = hedgesOf(group, Context.empty()) as unknown as { readonly latencies: Map<string, unknown> }
+      assert.strictEqual(latencies.size, 1001)
     }))
 
   it.effect("failures say nothing", () =>

@@ -604,7 +604,7 @@ describe("12. refused, with the name of the option:", () => {
     }))
 })
 
-describe("queueTimeout", () => {
+describe("2. queueTimeout bounds the wait alone", () => {
   it.effect("fails the call that waits longer with QueueTimeout; its work never starts", () =>
     Effect.gen(function*() {
       const pool = yield* Pool.make("printer", { maxConcurrent: 1, maxQueued: 1, queueTimeout: "50 millis" })
@@ -627,7 +627,7 @@ describe("queueTimeout", () => {
       assert.strictEqual(second.started, 0)
     }))
 
-  it.effect("bounds the wait alone: a call that was let in may take its time", () =>
+  it.effect("a call that was let in may take its time", () =>
     Effect.gen(function*() {
       const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: 1, queueTimeout: 50 })
       const sleep = (ms: number) => Command.queue(Effect.sleep(ms).pipe(Pool.withPermit(pool)))

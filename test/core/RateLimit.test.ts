@@ -166,7 +166,7 @@ describe("14. a refusal by the limit", () => {
       assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, admitted: 1, rejected: 0 })
     }))
 
-  it.effect("comes before circuit and pool, which then know nothing of the call", () =>
+  it.effect("1. comes before circuit and pool, which then know nothing of the call", () =>
     Effect.gen(function*() {
       const group = yield* Group.make("api", {
         pool: { maxConcurrent: 1 },

@@ -52,7 +52,9 @@ export class LastGood {
           const { key, when } = this.options
           const kept = this.values.get(key(...args))
           if (kept === undefined) return Effect.failCause(cause)
-          if (when?.(failure) !== false && now() < kept.until) {
+          const time = now()
+          kept.until = Math.min(kept.until, time + this.maxAge) // a clock that is set back makes no value younger than new
+          if (when?.(failure) !== false && time < kept.until) {
             served()
             return Effect.as(Effect.annotateCurrentSpan("blackgate.stale", true), kept.value)
           }
