@@ -511,6 +511,29 @@ describe("a schedule instead of base and max", () => {
       assert.strictEqual((yield* follow(Schedule.spaced(1), { times: Infinity }, group)).attempts.length, 11)
     }))
 
+  it.effect("one whose delays make no sense has none, and is bounded all the same", () =>
+    Effect.gen(function*() {
+      for (const delay of [0, NaN, -5000, -Infinity]) {
+        const odd = Schedule.forever.pipe(Schedule.modifyDelay(() => Effect.succeed(Duration.millis(delay))))
+        const { at, attempts, end } = yield* follow(odd, { times: 3 }, make(unlimited))
+        assert.deepStrictEqual([end, attempts.length], ["bad", 4], String(delay))
+        assert.isAtMost(at, 3)
+      }
+    }))
+
+  it.effect("one that counts elapsed time is bounded although the wall clock is set back all the time", () =>
+    Effect.gen(function*() {
+      let wall = 1e12
+      const clock = yield* Clock.Clock
+      const jumping = new Proxy(clock, {
+        get: (target, name) => name === "currentTimeMillisUnsafe" ? () => wall -= 1e6 : Reflect.get(target, name)
+      })
+      const group = Effect.provideService(make(unlimited), Clock.Clock, jumping)
+      const during = Schedule.spaced(1).pipe(Schedule.upTo({ duration: "10 millis" }))
+      assert.strictEqual((yield* follow(during, { times: 50 }, make(unlimited))).attempts.length, 12)
+      assert.strictEqual((yield* follow(during, { times: 50 }, group)).attempts.length, 51)
+    }))
+
   it.effect("one that dies ends the call with it", () =>
     Effect.gen(function*() {
       const bug = Schedule.spaced(1).pipe(Schedule.addDelay(() => Effect.die("bug")))
