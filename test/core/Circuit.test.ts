@@ -833,6 +833,17 @@ describe("19. transitions", () => {
       ])
     }))
 
+  it.effect("are a line each, whatever a client has put into the key", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      const group = yield* Effect.provide(make({ consecutive: 1 }), log.layer)
+      yield* Circuit.force(group, "a\n[12:00:00] ERROR forged\r\u001b[2J\u2028b", "open")
+      yield* afterFirstSleep
+      assert.deepStrictEqual(log.lines, [
+        "Warn circuit a\\u000a[12:00:00] ERROR forged\\u000d\\u001b[2J\\u2028b of g: closed -> open (forced)"
+      ])
+    }))
+
   it.effect("33. are kept for nobody: a reader hears those that come after it", () =>
     Effect.gen(function*() {
       const group = yield* make({ consecutive: 1 })

@@ -228,7 +228,8 @@ class FakeRedis {
   }
 }
 
-const call = (group: Group.Group) => Effect.succeed("ok").pipe(Command.within(group, { key: "k" }))
+const call = (group: Group.Group, circuit?: Circuit.CommandOptions<[], unknown>) =>
+  Effect.succeed("ok").pipe(Command.within(group, { key: "k", circuit }))
 
 describe("when Redis does not answer", () => {
   for (
@@ -273,6 +274,21 @@ describe("when Redis does not answer", () => {
       assert.strictEqual(redis.asked, asked)
       yield* TestClock.adjust("1 minute")
       assert.strictEqual(redis.lines.length, 1)
+    }))
+
+  it.effect("a key that is none is a bug of its call, and no outage for the others", () =>
+    Effect.gen(function*() {
+      const redis = new FakeRedis()
+      redis.answers = Effect.succeed(["closed", "0"])
+      const group = yield* redis.group()
+      for (const key of [5, undefined, {}, Symbol("key")]) {
+        const odd = call(group, { key: () => key as never })
+        assert.strictEqual(ending(yield* Effect.exit(odd)), "Die", String(key))
+      }
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(redis.lines, [])
+      assert.strictEqual(yield* call(group), "ok")
+      assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0 })
     }))
 
   it.effect("an answer that is late, while others are not, is an outage for its call alone", () =>

@@ -380,30 +380,36 @@ class Asked extends Timed {
     this.means.fork(Effect.sleep(1)).addObserver(() => {
       if (this.resume === undefined) return
       this.means.health.overdue(this.answers)
-      this.answer(this.means.instead)
+      this.answer(this.instead)
     })
   }
 
   /** The layer is closed: nobody will tell it that its time is over. */
   override cease(): void {
-    this.answer(this.means.instead)
+    this.answer(this.instead)
   }
 
   private heard(exit: Exit.Exit<Ticket | Refusal, unknown>): void {
     if (exit._tag === "Failure") {
+      // A key that is none, say: a bug of this call, which tells nothing of Redis.
+      if (Cause.hasDies(exit.cause)) return this.answer(Effect.failCause(exit.cause as Cause.Cause<never>))
       this.means.health.failed(exit.cause)
-      return this.answer(this.means.instead)
+      return this.answer(this.instead)
     }
     if (this.resume !== undefined) {
       this.means.health.answered()
-      return this.answer(exit.value)
+      return this.answer(Effect.succeed(exit.value))
     }
     if (exit.value._tag === "Ticket") exit.value.settle("ignored", false)
   }
 
-  private answer(said: Ticket | Refusal): void {
+  private get instead(): Effect.Effect<Ticket | Refusal> {
+    return Effect.succeed(this.means.instead)
+  }
+
+  private answer(said: Effect.Effect<Ticket | Refusal>): void {
     const { resume } = this
     this.leave()
-    resume?.(Effect.succeed(said))
+    resume?.(said)
   }
 }
