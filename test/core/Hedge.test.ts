@@ -389,7 +389,7 @@ describe("24. the p95 of the latest calls", () => {
       assert.isAtMost(fast!, 12)
     }))
 
-  it.effect("of 1,000 keys are kept apart, whatever keys are made of; later ones share theirs", () =>
+  it.effect("32. of 1,000 keys are kept apart, whatever keys are made of; later ones share theirs", () =>
     Effect.gen(function*() {
       const group = yield* make(free)
       for (let i = 0; i < 3000; i++) {
