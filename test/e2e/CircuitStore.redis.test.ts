@@ -152,6 +152,9 @@ onRedis("two processes see one circuit in Redis:", () => {
       assert.deepStrictEqual(yield* calls(b, "ok"), ["CircuitOpen"])
       yield* stands(a, "half-open")
       yield* first.succeed
+      // What it has done itself a process sees at once.
+      assert.strictEqual(yield* Circuit.state(a.group, "k"), "half-open")
+      assert.deepStrictEqual(yield* calls(b, "ok"), ["CircuitOpen"])
       yield* second.succeed
       yield* stands(a, "closed")
       yield* stands(b, "closed")
