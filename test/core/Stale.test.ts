@@ -139,6 +139,19 @@ describe("31. the last good value is a fallback", () => {
       )
     }))
 
+  it.effect("a clock that is set back, although it should never be, makes no value younger than new", () =>
+    Effect.gen(function*() {
+      const lastGood = new LastGood(stale)
+      let now = 1e9
+      const get = (run: Effect.Effect<unknown, unknown>) =>
+        lastGood.around(run, ["a"], { now: () => now }) as Effect.Effect<unknown, unknown>
+      yield* get(Effect.succeed("fresh"))
+      now -= 3_600_000
+      assert.strictEqual(yield* get(Effect.fail("down")), "fresh")
+      now += 60_000
+      assert.strictEqual(yield* Effect.flip(get(Effect.fail("down"))), "down")
+    }))
+
   it.effect("values that are too old go as new ones come", () =>
     Effect.gen(function*() {
       const lastGood = new LastGood({ ...stale, maxKeys: 1000 })

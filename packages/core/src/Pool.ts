@@ -223,7 +223,8 @@ const planOf = (
  * **Details**
  *
  * Growing lets waiters in at once. Shrinking cancels nobody and blocks nobody: calls that run go on, and no one is let in until
- * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with.
+ * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with. `queueTimeout: Infinity` takes the
+ * bound away.
  *
  * Where an `AdaptiveLimit` drives the pool, `maxConcurrent` is how far that may go, and must be finite.
  *

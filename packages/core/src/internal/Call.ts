@@ -326,7 +326,11 @@ export class Call implements Running, Enclosing {
         else continue // ended for good from inside of what was asked
       }
       this.depth--
-      admission.leave(this, exit)
+      try {
+        admission.leave(this, exit)
+      } catch (defect) {
+        exit = Exit.die(defect) // a store of the user's, say: those outside of it are told all the same
+      }
     }
     this.ended = true
     if (!this.answered) {

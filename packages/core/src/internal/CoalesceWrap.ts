@@ -68,6 +68,7 @@ class Joining implements Work {
     call.running = flights.board(
       key,
       timers,
+      call.now(timers),
       held,
       call,
       end,

@@ -31,22 +31,27 @@ export class Flights {
   board(
     key: string,
     clock: Clock,
+    now: number,
     held: Held | undefined,
     enclosing: Enclosing | undefined,
     resume: (exit: Ending) => void,
     run: Run
   ): Running | undefined {
     const known = this.boarding.get(key)
-    if (known !== undefined) return holder(held, known) === undefined ? known.board(enclosing, resume) : undefined
-    const flight = new Flight(this, key, clock, held)
+    if (known !== undefined) return holder(held, known) === undefined ? known.board(now, enclosing, resume) : undefined
+    const flight = new Flight(this, key, clock, now, held)
     this.boarding.set(key, flight)
-    const seat = flight.board(enclosing, resume)
+    const seat = flight.board(now, enclosing, resume)
     flight.start(run)
     return seat
   }
 
   // All of it inside of the register function, as in `pass`: nothing comes between joining and the cleanup that leaves.
-  join(key: string, run: Effect.Effect<unknown, unknown, unknown>): Effect.Effect<unknown, unknown, unknown> {
+  join(
+    key: string,
+    run: Effect.Effect<unknown, unknown, unknown>,
+    clock: Clock = timeless
+  ): Effect.Effect<unknown, unknown, unknown> {
     return Effect.callback<unknown, unknown, unknown>((resume) => {
       const { context } = Fiber.getCurrent()!
       let over = false
@@ -65,7 +70,7 @@ export class Flights {
           }
         }
       }
-      const seat = this.board(key, timeless, heldIn(context), enclosingOf(context), ended, fork)
+      const seat = this.board(key, clock, clock.now(), heldIn(context), enclosingOf(context), ended, fork)
       // It would wait for itself.
       if (seat === undefined) return resume(run)
       if (over) return
@@ -94,11 +99,15 @@ class Flight implements Enclosing {
   private last: Seat | undefined = undefined
   private running: Running | undefined = undefined
   private begun = false
+  private readonly startedAt: number
+  // How long the most patient of its callers had when they came, those without a deadline aside.
+  private patience = 0
 
-  constructor(flights: Flights, key: string, clock: Clock, held: Held | undefined) {
+  constructor(flights: Flights, key: string, clock: Clock, now: number, held: Held | undefined) {
     this.flights = flights
     this.plan = { key }
     this.clock = clock
+    this.startedAt = now
     this.held = {
       pool: this,
       call: this,
@@ -115,14 +124,14 @@ class Flight implements Enclosing {
     return latest
   }
 
-  board(enclosing: Enclosing | undefined, resume: (exit: Ending) => void): Seat {
+  board(now: number, enclosing: Enclosing | undefined, resume: (exit: Ending) => void): Seat {
     const { last } = this
-    // Nobody waits longer than the run, which the first caller starts.
-    const since = last === undefined ? -Infinity : this.clock.now()
-    const seat = new Seat(this, enclosing, resume, since, last)
+    const seat = new Seat(this, enclosing, resume, now, last)
     if (last === undefined) this.first = seat
     else last.next = seat
     this.last = seat
+    const allowance = (enclosing?.deadlineAt ?? Infinity) - now
+    if (allowance !== Infinity && allowance > this.patience) this.patience = allowance
     if (this.begun) enclosing?.began?.()
     return seat
   }
@@ -153,8 +162,11 @@ class Flight implements Enclosing {
     else next.previous = previous
     const isLast = this.first === undefined
     const why = seat.enclosing?.rejection
-    // A run that has outlasted a deadline may hang: if it took in newcomers, it could hang for as long as there are any.
-    if (isLast || why !== undefined) this.flights.close(this.plan.key, this)
+    // A run that has outlasted its callers may hang: if it took in newcomers, it could hang for as long as there are any. One who had
+    // less time than others says nothing of it, or callers in a hurry would start a run each.
+    if (isLast || (why !== undefined && this.clock.now() - this.startedAt >= this.patience)) {
+      this.flights.close(this.plan.key, this)
+    }
     if (!isLast) return left(interrupted)
     this.rejection = why
     // The last to leave waits for the finalizers, and hears of their defects.

@@ -57,7 +57,9 @@ export class LastGood {
     const failed = failedWith(exit)
     const kept = failed === undefined ? undefined : this.values.get(key(...call.args))
     if (failed === undefined || kept === undefined) return asLeft(exit)
-    if (when?.(failed.error) !== false && call.now(clock) < kept.until) {
+    const now = call.now(clock)
+    kept.until = Math.min(kept.until, now + this.maxAge) // a clock that is set back makes no value younger than new
+    if (when?.(failed.error) !== false && now < kept.until) {
       served()
       if (call.span?._tag === "Span") call.span.attribute("blackgate.stale", true)
       return Exit.succeed(kept.value)

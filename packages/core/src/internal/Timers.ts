@@ -122,13 +122,17 @@ export class Timers {
     this.fiber = undefined
     this.wakesAt = -Infinity // what is added meanwhile does not move the timer
     const now = this.now()
-    while (this.heap.length > 0 && this.heap[0]!.at <= now) {
-      const entry = this.heap[0]!
-      this.remove(entry)
-      entry.elapse()
+    try {
+      while (this.heap.length > 0 && this.heap[0]!.at <= now) {
+        const entry = this.heap[0]!
+        this.remove(entry)
+        entry.elapse()
+      }
+    } finally {
+      // Also after a bug in one of them: no other waits for ever because of it.
+      this.wakesAt = Infinity
+      if (this.heap.length > 0) this.sleepUntil(this.heap[0]!.at)
     }
-    this.wakesAt = Infinity
-    if (this.heap.length > 0) this.sleepUntil(this.heap[0]!.at)
   })
 
   /** Ends the fiber. Calls that are still under way end by themselves, without a deadline; those that only wait for it end now. */

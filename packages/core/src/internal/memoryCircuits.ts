@@ -50,7 +50,7 @@ class MemoryCircuits implements Circuits {
     this.moved = moved
   }
 
-  /** Of a clock that never jumps. */
+  /** Of a clock that is not set, and that does no harm should it be. */
   now(): number {
     return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
   }
@@ -142,6 +142,8 @@ class Circuit implements Waiter<Circuit> {
     if (this.ticket !== undefined) return this.ticket
     const now = this.all.now()
     if (this.state === "open") {
+      // Set back, although it should never be, a clock makes no opening longer than one is.
+      this.openUntil = Math.min(this.openUntil, now + this.all.settings.openFor)
       if (this.forced || now < this.openUntil) {
         return { _tag: "Refusal", state: "open", retryAfter: this.retryAfter(now) }
       }
@@ -243,9 +245,9 @@ class Trial {
 
   admit(now: number): Probe | undefined {
     if (this.isFull) {
-      // A probe that was let in long ago may never be heard of.
+      // A probe that was let in long ago, or in a time to come, may never be heard of.
       for (const probe of this.running) {
-        if (now - probe.since < this.lease) break
+        if (now >= probe.since && now - probe.since < this.lease) break
         this.running.delete(probe)
       }
       if (this.isFull) return undefined
