@@ -1,13 +1,14 @@
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
+import { Criticality, levels } from "../Criticality.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
 import type { Admission, Call, Gate, Place } from "./Call.ts"
 import { heldIn, holder } from "./Held.ts"
-import { Line, type Waiter } from "./Line.ts"
 import type { Policy } from "./Policy.ts"
+import { PoolLine, type Waiting } from "./PoolLine.ts"
 import { Timed, type Timers } from "./Timers.ts"
 
 export const PoolTypeId = "~@blackgate/core/Pool"
@@ -35,7 +36,7 @@ export class PoolState implements Admission {
   readonly name: string
   readonly timers: Timers
   readonly reentrant: boolean
-  readonly line = new Line<Standing>(priorities.length)
+  readonly line = new PoolLine<Standing>(priorities.length)
   maxConcurrent: number
   maxQueued: number
   queueTimeoutMillis = Infinity
@@ -44,6 +45,7 @@ export class PoolState implements Admission {
   overdue = 0
   admitted = 0
   rejected = 0
+  shed = 0
   queueTimeouts = 0
   waits = 0
   waitMillis = 0
@@ -78,6 +80,7 @@ export class PoolState implements Admission {
       admitted: this.admitted,
       rejected: this.rejected,
       queueTimeouts: this.queueTimeouts,
+      shed: this.shed,
       wait: {
         count: this.waits,
         total: Duration.millis(this.waitMillis),
@@ -163,29 +166,44 @@ export class PoolGate implements Gate {
     if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
     if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
-    if (pool.queued >= pool.maxQueued) {
+    const level = levelIn(call.context)
+    if (pool.queued < pool.maxQueued) return call.hold(new Standing(pool, call, this.priority, level))
+    const shed = pool.maxQueued === 0 ? undefined : pool.line.lastBelow(level)
+    if (shed === undefined) {
       pool.rejected++
-      return call.refuse(new PoolFull(pool.name, call.plan.key, pool))
+      return call.refuse(new PoolFull(pool.name, call.plan.key, pool, false))
     }
-    return call.hold(new Standing(pool, call, this.priority))
+    // Its place is taken before it hears of that: whatever it does then finds the line full.
+    shed.quit()
+    call.hold(new Standing(pool, call, this.priority, level))
+    shed.giveWay()
+    return undefined
   }
 }
 
+// A value that is no level, which only `provideService` lets in, is the usual one: under overload is no time to find that out.
+const levelIn = (context: Context.Context<never>): number => {
+  const level = levels.indexOf(Context.get(context, Criticality))
+  return level === -1 ? usual : level
+}
+const usual = levels.indexOf("critical")
+
 /** A call in the line. */
-class Standing extends Timed implements Place, Waiter<Standing> {
+class Standing extends Timed implements Place, Waiting<Standing> {
   next: Standing | undefined = undefined
   previous: Standing | undefined = undefined
   readonly pool: PoolState
   readonly call: Call
-  readonly priority: number
+  readonly lane: number
+  turn = 0
   readonly since: number
   readonly at: number
 
-  constructor(pool: PoolState, call: Call, priority: number) {
+  constructor(pool: PoolState, call: Call, priority: number, level: number) {
     super()
     this.pool = pool
     this.call = call
-    this.priority = priority
+    this.lane = PoolLine.lane(priority, level)
     this.since = pool.timers.now()
     this.at = this.since + pool.queueTimeoutMillis
     pool.line.join(this)
@@ -197,6 +215,14 @@ class Standing extends Timed implements Place, Waiter<Standing> {
     this.pool.line.leave(this)
     this.pool.timers.remove(this)
     this.pool.waited(this)
+  }
+
+  /** Its place went to a call that is more critical. */
+  giveWay(): void {
+    const { call, pool } = this
+    pool.rejected++
+    pool.shed++
+    call.refuse(new PoolFull(pool.name, call.plan.key, pool, true))
   }
 
   elapse(): void {
