@@ -13,7 +13,9 @@ import * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { whyInterrupted } from "./Boundary.ts"
 import { enclosingOf } from "./Enclosing.ts"
+import { heldIn } from "./Held.ts"
 import type { Rejection } from "./Rejection.ts"
 
 export type Ending = Exit.Exit<unknown, unknown>
@@ -68,11 +70,15 @@ export interface Plan {
   readonly clock: { now(): number } | undefined
 }
 
-/** The pools whose permits a fiber is inside of: the innermost first. */
+/** What a fiber is inside of, the innermost first: permits of pools, with the calls that hold them, and deadlines. */
 export interface Held {
-  readonly pool: object
-  readonly call: Call
+  readonly pool: object | undefined
+  readonly call: Call | undefined
   readonly outer: Held | undefined
+  /** Whether it has ended before what is inside of it. */
+  readonly over: boolean
+  /** How long until its own deadline, in milliseconds. */
+  left(): number
 }
 
 const interrupted = Exit.failCause(Cause.interrupt())
@@ -93,6 +99,8 @@ export class Call {
   queuedFor = 0
   /** When it has to be answered, in milliseconds of the group's clock. */
   deadlineAt = Infinity
+  /** When its latest attempt has to be. */
+  attemptDeadlineAt = Infinity
   /** How many times its work has started; the innermost work, where its own is a command's policies again. */
   attempts = 0
   /** Whether its work has started since it last passed the gates. */
@@ -111,8 +119,8 @@ export class Call {
   lingers = false
   /** How many gates it has passed. */
   depth = 0
-  /** The permits that its work runs inside of, as far as its own gates know. */
-  held: Held | undefined = undefined
+  /** What its work runs inside of: what its caller does, and from the pool on its own permit. */
+  held: Held | undefined
   /** Why the machinery ended it, if it did: what tells its own timeout from one that its work failed with. */
   rejection: Rejection | undefined = undefined
 
@@ -137,7 +145,13 @@ export class Call {
     this.context = context
     this.span = span
     this.resume = resume
+    this.held = heldIn(context)
     this.admissions = new Array(plan.gates.length)
+  }
+
+  /** Whether it was told to stop. */
+  get stopping(): boolean {
+    return this.verdict !== undefined
   }
 
   /** Goes as far as it can now: through the gates that are left, then into the work. */
@@ -203,12 +217,20 @@ export class Call {
     this.conclude(depth, Exit.fail(why))
   }
 
+  /** Ends at once, as if its caller were interrupted: what is around it is about to. */
+  interrupt(why: Rejection): void {
+    this.rejection = why
+    this.conclude(-1, interrupted)
+  }
+
   /** Its caller was interrupted, and waits for `resume` instead. Also called when the work interrupted itself, which is no news. */
   cancel(resume: (exit: Ending) => void): void {
     if (this.answered) return resume(interrupted)
     this.resume = resume
     // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
-    if (this.verdict === undefined) this.rejection = enclosingOf(this.context)?.rejection
+    if (this.verdict === undefined) {
+      this.rejection = enclosingOf(this.context)?.rejection ?? whyInterrupted(this)
+    }
     this.conclude(-1, interrupted)
   }
 

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import type * as Coalesce from "../Coalesce.ts"
 import { Flights } from "./Flights.ts"
+import { heldIn } from "./Held.ts"
 import type { Policy, Spec } from "./Policy.ts"
 
 /** What a command says of it. */
@@ -27,7 +28,7 @@ export const coalesce: Policy<Shared> = {
     return (inside, args) =>
       Effect.withFiber(({ context }) => {
         // The run is inside of no permit. A caller who is would keep the run from the permit that it needs, and wait for it.
-        const reentered = group.pool.reentered(context, spec.key)
+        const reentered = group.pool.reentered(heldIn(context), spec.key)
         return reentered === undefined ? join(inside, args) : Effect.fail(reentered)
       })
   }

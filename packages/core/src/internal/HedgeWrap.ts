@@ -8,11 +8,12 @@ import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
 import type * as Hedge from "../Hedge.ts"
 import { checkUnsafe, duration, whole } from "../InvalidOptions.ts"
+import { leftOf } from "./Boundary.ts"
 import { Budget, budgetOptions, settingsOf } from "./Budget.ts"
 import { Call, type Ending, type Plan, type Work } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
-import { heldBy } from "./Held.ts"
+import { heldBy, heldIn } from "./Held.ts"
 import { Latencies } from "./Latencies.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import type { Rejection } from "./Rejection.ts"
@@ -111,6 +112,7 @@ class HedgeWork implements Work {
     const context = heldBy(call)
     const run: Run = (attempt, ended) => {
       const inner = new Call(this.inner, this.makeWork(), this.args, enclosedBy(context, attempt), call.span, ended)
+      inner.deadlineAt = call.deadlineAt
       inner.advance()
       return () => inner.cancel(ended)
     }
@@ -142,6 +144,7 @@ class Race extends Timed {
   private winner: Attempt | undefined = undefined
   private startedAt = 0
   private delay = 0
+  private deadlineAt = Infinity
   private started = 0
   // What the first attempt failed with: what all of it fails with, if no other succeeds.
   private failure: Ending | undefined = undefined
@@ -172,7 +175,11 @@ class Race extends Timed {
     if (this.over || delay === undefined) return
     this.delay = delay
     this.at = this.startedAt + delay
-    budget.timers.add(this)
+    this.deadlineAt = Math.min(
+      this.enclosing?.deadlineAt ?? Infinity,
+      this.startedAt + leftOf(heldIn(this.context))
+    )
+    if (this.at < this.deadlineAt) budget.timers.add(this)
   }
 
   elapse(): void {
@@ -182,7 +189,7 @@ class Race extends Timed {
     this.launch()
     if (this.over || this.started > max) return
     this.at += this.delay
-    budget.timers.add(this)
+    if (this.at < this.deadlineAt) budget.timers.add(this)
   }
 
   /** The caller is gone: so is all that runs, but for its finalizers, which are waited for. */

@@ -5,8 +5,8 @@ import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
 import { Criticality, levels } from "../Criticality.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
-import type { Admission, Call, Gate, Place } from "./Call.ts"
-import { heldIn, holder } from "./Held.ts"
+import type { Admission, Call, Gate, Held, Place } from "./Call.ts"
+import { holder, Permit } from "./Held.ts"
 import type { Policy } from "./Policy.ts"
 import { PoolLine, type Waiting } from "./PoolLine.ts"
 import { Timed, type Timers } from "./Timers.ts"
@@ -95,9 +95,9 @@ export class PoolState implements Admission {
   }
 
   /** The refusal of a call that comes from inside another one, unless that is allowed. */
-  reentered(context: Context.Context<never>, key: string): PoolReentered | undefined {
-    if (this.reentrant) return undefined
-    const outer = holder(heldIn(context), this)
+  reentered(held: Held | undefined, key: string): PoolReentered | undefined {
+    if (this.reentrant || held === undefined) return undefined
+    const outer = holder(held, this)
     if (outer === undefined) return undefined
     this.rejected++
     return new PoolReentered(this.name, key, outer.plan.key)
@@ -106,14 +106,14 @@ export class PoolState implements Admission {
   take(call: Call): this {
     this.active++
     this.admitted++
-    if (!this.reentrant) call.held = { pool: this, call, outer: call.held ?? heldIn(call.context) }
+    call.held = new Permit(this, call)
     return this
   }
 
   leave(call: Call): void {
     this.active--
     if (call.lingers) this.overdue--
-    if (!this.reentrant) call.held = call.held?.outer
+    call.held = call.held?.outer
     this.grant()
   }
 
@@ -162,7 +162,7 @@ export class PoolGate implements Gate {
 
   enter(call: Call): Admission | undefined {
     const { pool } = this
-    const reentered = pool.reentered(call.context, call.plan.key)
+    const reentered = pool.reentered(call.held, call.plan.key)
     if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
     if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import { attemptBoundaries, type Outcome } from "../CommandMetrics.ts"
+import { inherit } from "./Boundary.ts"
 import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import { Histogram } from "./Histogram.ts"
 import type { Policy } from "./Policy.ts"
@@ -49,6 +50,7 @@ export class Record implements Gate, Admission {
 
   enter(call: Call): Admission {
     call.startedAt = this.timers.now()
+    if (call.held !== undefined) inherit(call, call.startedAt)
     return this
   }
 
