@@ -103,6 +103,11 @@ export class PoolState implements Admission {
     return new PoolReentered(this.name, key, outer.plan.key)
   }
 
+  refuse(call: Call, shed = false): undefined {
+    this.rejected++
+    return call.refuse(new PoolFull(this.name, call.plan.key, this, shed))
+  }
+
   take(call: Call): this {
     this.active++
     this.admitted++
@@ -166,13 +171,11 @@ export class PoolGate implements Gate {
     if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
     if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
+    if (pool.maxQueued === 0) return pool.refuse(call)
     const level = levelIn(call.context)
     if (pool.queued < pool.maxQueued) return call.hold(new Standing(pool, call, this.priority, level))
-    const shed = pool.maxQueued === 0 ? undefined : pool.line.lastBelow(level)
-    if (shed === undefined) {
-      pool.rejected++
-      return call.refuse(new PoolFull(pool.name, call.plan.key, pool, false))
-    }
+    const shed = pool.line.lastBelow(level)
+    if (shed === undefined) return pool.refuse(call)
     // Its place is taken before it hears of that: whatever it does then finds the line full.
     shed.quit()
     call.hold(new Standing(pool, call, this.priority, level))
@@ -183,7 +186,8 @@ export class PoolGate implements Gate {
 
 // A value that is no level, which only `provideService` lets in, is the usual one: under overload is no time to find that out.
 const levelIn = (context: Context.Context<never>): number => {
-  const level = levels.indexOf(Context.get(context, Criticality))
+  const said = Context.getOrUndefined(context, Criticality)
+  const level = said === undefined ? -1 : levels.indexOf(said)
   return level === -1 ? usual : level
 }
 const usual = levels.indexOf("critical")
@@ -219,10 +223,8 @@ class Standing extends Timed implements Place, Waiting<Standing> {
 
   /** Its place went to a call that is more critical. */
   giveWay(): void {
-    const { call, pool } = this
-    pool.rejected++
-    pool.shed++
-    call.refuse(new PoolFull(pool.name, call.plan.key, pool, true))
+    this.pool.shed++
+    this.pool.refuse(this.call, true)
   }
 
   elapse(): void {
