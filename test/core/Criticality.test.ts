@@ -188,7 +188,9 @@ describe("27. criticality travels in the fiber context", () => {
   it.effect("a run that callers share has the level of the one who started it", () =>
     Effect.gen(function*() {
       const { call, group } = yield* busy(1)
-      const coalesced = Coalesce.by((key: string) => Effect.succeed(key).pipe(Pool.withPermit(group)), { key: (key) => key })
+      const coalesced = Coalesce.by((key: string) => Effect.succeed(key).pipe(Pool.withPermit(group)), {
+        key: (key) => key
+      })
       const shared = [
         yield* Command.queue(Criticality.provide(coalesced("a"), "sheddable")),
         yield* Command.queue(coalesced("a"))

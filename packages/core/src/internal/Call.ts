@@ -99,8 +99,8 @@ export class Call {
   queuedFor = 0
   /** When it has to be answered, in milliseconds of the group's clock. */
   deadlineAt = Infinity
-  /** When its latest attempt has to be. */
-  attemptDeadlineAt = Infinity
+  /** When its latest attempt has to be, if that has a bound. An object, because each number would be one more to allocate. */
+  attemptDeadline: { readonly at: number } | undefined = undefined
   /** How many times its work has started; the innermost work, where its own is a command's policies again. */
   attempts = 0
   /** Whether its work has started since it last passed the gates. */

@@ -46,7 +46,7 @@ class Entry extends Timed implements Admission {
     // A command's own bounds count from its start, which was read once; an attempt's from now.
     const from = deadline.option === "attemptTimeout" || call.startedAt === 0 ? deadline.timers.now() : call.startedAt
     this.at = from + deadline.millis
-    if (deadline.option === "attemptTimeout") call.attemptDeadlineAt = this.at
+    if (deadline.option === "attemptTimeout") call.attemptDeadline = this
     else if (this.at < call.deadlineAt) call.deadlineAt = this.at
     deadline.timers.add(this)
   }

@@ -21,8 +21,8 @@ export class Permit implements Held {
   }
 
   left(): number {
-    const { answered, attemptDeadlineAt, deadlineAt, stopping } = this.call
-    const at = Math.min(deadlineAt, attemptDeadlineAt)
+    const { answered, attemptDeadline, deadlineAt, stopping } = this.call
+    const at = Math.min(deadlineAt, attemptDeadline?.at ?? Infinity)
     // The finalizers of what was told to stop have the time that they need.
     return at === Infinity || answered || stopping ? Infinity : at - this.pool.timers.now()
   }
