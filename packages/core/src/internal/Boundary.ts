@@ -52,9 +52,16 @@ const hasFired = (held: Held | undefined): boolean => {
 /** Why a call was interrupted, if that was by a deadline that it is inside of. */
 export const whyInterrupted = (call: Call): Rejection | undefined => hasFired(call.held) ? deadlinePassed : undefined
 
+/** Ends a call whose time is up, although nothing has told it to stop yet. */
+export const expire = (call: Call): boolean => {
+  if (call.held === undefined || !isPast(call.held)) return false
+  call.interrupt(deadlinePassed)
+  return true
+}
+
 /** A call has as much time as what it is inside of. If that is none it ends here. */
 export const inherit = (call: Call, now: number): void => {
-  if (isPast(call.held)) return call.interrupt(deadlinePassed)
+  if (call.held === undefined || expire(call)) return
   call.deadlineAt = Math.min(call.deadlineAt, now + leftOf(call.held))
 }
 

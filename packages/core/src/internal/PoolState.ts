@@ -5,6 +5,7 @@ import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
 import { Criticality, levels } from "../Criticality.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
+import { expire } from "./Boundary.ts"
 import type { Admission, Call, Gate, Held, Place } from "./Call.ts"
 import { holder, Permit } from "./Held.ts"
 import type { Policy } from "./Policy.ts"
@@ -143,6 +144,7 @@ export class PoolState implements Admission {
       while (this.active < this.maxConcurrent) {
         const place = this.line.first()
         if (place === undefined) return
+        if (expire(place.call)) continue
         place.quit()
         place.call.admit(this.take(place.call))
       }

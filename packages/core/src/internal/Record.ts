@@ -50,7 +50,7 @@ export class Record implements Gate, Admission {
 
   enter(call: Call): Admission {
     call.startedAt = this.timers.now()
-    if (call.held !== undefined) inherit(call, call.startedAt)
+    inherit(call, call.startedAt)
     return this
   }
 
