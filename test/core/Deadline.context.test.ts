@@ -221,8 +221,10 @@ describe("27. what is left of it", () => {
       assert.deepStrictEqual(seen, [Infinity, Infinity])
       const shared = Command.make("k", () => left, { group, timeout: 100, coalesce: { key: () => "" } })
       assert.strictEqual(yield* Deadline.within(shared(), 50), Infinity)
-      const alone = Coalesce.by((_: string) => left, { key: (key) => key })
-      assert.strictEqual(yield* Deadline.within(alone("a"), 50), Infinity)
+      const alone = Coalesce.by((...args: ReadonlyArray<string>) => Effect.map(left, (millis) => [millis, ...args]), {
+        key: String
+      })
+      assert.deepStrictEqual(yield* Deadline.within(alone("a"), 50), [Infinity, "a"])
     }))
 
   it.effect("is for a callback what is left when it begins, until its answer", () =>

@@ -95,35 +95,81 @@ export const within: {
 } = dual(
   2,
   <A, E, R>(self: Effect.Effect<A, E, R>, input: Duration.Input): Effect.Effect<A, E | DeadlineExceeded, R> => {
-    checkUnsafe("Deadline.within", options, { timeout: input })
-    const timeout = Duration.fromInputUnsafe(input)
-    const millis = Duration.toMillis(timeout)
-    const exceeded = Effect.suspend(() => Effect.fail(new DeadlineExceeded({ timeout })))
-    return Effect.withFiber(({ context }) => {
-      if (millis <= 0) return exceeded
-      const outer = heldIn(context)
-      if (leftOf(outer) <= millis) return self
-      const boundary = new Boundary(Context.get(context, Clock.Clock), millis, outer)
-      const fire = Effect.suspend(() => {
-        boundary.fired = true
-        return exceeded
-      })
-      return Effect.updateContext(
-        self,
-        (context: Context.Context<R>): Context.Context<R> => heldWith(context, boundary)
-      ).pipe(
-        Effect.raceFirst(Effect.andThen(Effect.sleep(Math.ceil(millis)), fire)),
-        // A call in there may have found that the time is up before the timer did.
-        Effect.catchCause((cause) =>
-          Cause.hasInterruptsOnly(cause) && boundary.left() <= 0 ? fire : Effect.failCause(cause)
-        ),
-        Effect.ensuring(Effect.sync(() => {
-          boundary.over = true
-        }))
-      )
-    })
+    const timeout = checked("Deadline.within", input)
+    return bounded(self, timeout, () => Effect.fail(new DeadlineExceeded({ timeout })))
   }
 )
+
+/**
+ * The same, with another effect instead of a failure when the time is up. That is outside of the deadline.
+ *
+ * **Example** (What there is by then)
+ *
+ * ```ts import.meta.vitest
+ * import { Deadline } from "@blackgate/core"
+ * import { Effect } from "effect"
+ *
+ * const answer = Effect.never.pipe(Deadline.withinOrElse({ timeout: 10, orElse: () => Effect.succeed("nothing yet") }))
+ *
+ * await Effect.runPromise(answer) // => "nothing yet"
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withinOrElse: {
+  <A2, E2, R2>(options: {
+    readonly timeout: Duration.Input
+    readonly orElse: () => Effect.Effect<A2, E2, R2>
+  }): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A | A2, E | E2, R | R2>
+  <A, E, R, A2, E2, R2>(self: Effect.Effect<A, E, R>, options: {
+    readonly timeout: Duration.Input
+    readonly orElse: () => Effect.Effect<A2, E2, R2>
+  }): Effect.Effect<A | A2, E | E2, R | R2>
+} = dual(
+  2,
+  <A, E, R, A2, E2, R2>(self: Effect.Effect<A, E, R>, { orElse, timeout }: {
+    readonly timeout: Duration.Input
+    readonly orElse: () => Effect.Effect<A2, E2, R2>
+  }): Effect.Effect<A | A2, E | E2, R | R2> => bounded(self, checked("Deadline.withinOrElse", timeout), orElse)
+)
+
+const checked = (subject: string, timeout: Duration.Input): Duration.Duration => {
+  checkUnsafe(subject, options, { timeout })
+  return Duration.fromInputUnsafe(timeout)
+}
+
+const bounded = <A, E, R, A2, E2, R2>(
+  self: Effect.Effect<A, E, R>,
+  timeout: Duration.Duration,
+  orElse: () => Effect.Effect<A2, E2, R2>
+): Effect.Effect<A | A2, E | E2, R | R2> => {
+  const millis = Duration.toMillis(timeout)
+  return Effect.withFiber(({ context }): Effect.Effect<A | A2, E | E2, R | R2> => {
+    if (millis <= 0) return orElse()
+    const outer = heldIn(context)
+    // Whoever is around ends it first.
+    if (leftOf(outer) <= millis) return self
+    const boundary = new Boundary(Context.get(context, Clock.Clock), millis, outer)
+    const inside = Effect.updateContext(
+      self,
+      (context: Context.Context<R>): Context.Context<R> => heldWith(context, boundary)
+    )
+    const fire = Effect.suspend(() => {
+      boundary.fired = true
+      return Effect.interrupt
+    })
+    return Effect.raceFirst(inside, Effect.andThen(Effect.sleep(Math.ceil(millis)), fire)).pipe(
+      Effect.ensuring(Effect.sync(() => {
+        boundary.over = true
+      })),
+      // A call in there may have found that the time is up before the timer did.
+      Effect.catchCause((cause): Effect.Effect<A2, E | E2, R2> =>
+        Cause.hasInterruptsOnly(cause) && boundary.isPast ? orElse() : Effect.failCause(cause)
+      )
+    )
+  })
+}
 
 /**
  * How long there is until the nearest deadline around the current fiber: of `within`, or the `timeout` and `attemptTimeout` of a

@@ -20,6 +20,11 @@ export class Boundary implements Held {
     this.at = nowOf(clock) + millis
   }
 
+  /** Whether its time is up, by a clock that may be ahead of its timer. */
+  get isPast(): boolean {
+    return this.fired || nowOf(this.clock) >= this.at
+  }
+
   left(): number {
     return this.fired || this.over ? Infinity : this.at - nowOf(this.clock)
   }
@@ -37,7 +42,7 @@ export const leftOf = (held: Held | undefined): number => {
 // Of a boundary alone: a call whose deadline has passed ends by a timer that is due by now, and fails with what is its own.
 const isPast = (held: Held | undefined): boolean => {
   for (; held !== undefined; held = held.outer) {
-    if (held instanceof Boundary && held.left() <= 0) return true
+    if (held instanceof Boundary && !held.fired && !held.over && held.isPast) return true
   }
   return false
 }
