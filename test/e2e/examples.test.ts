@@ -19,6 +19,21 @@ const programs: Record<string, ReadonlyArray<string>> = {
     "ten at once: 5 refused",
     "rejected by the pool: 5"
   ],
+  "overload.ts": [
+    "prefetch 1: found",
+    "prefetch 2: shed",
+    "prefetch 3: shed",
+    "batch 1: shed",
+    "batch 2: shed",
+    "batch 3: shed",
+    "page 1: found",
+    "page 2: found",
+    "page 3: found",
+    "checkout 1: found",
+    "checkout 2: found",
+    "checkout 3: found",
+    "7 served, 5 shed"
+  ],
   "promise-world.ts": ["200 {\"id\":1}", "401 NoSession"],
   "web-handler.ts": ["200 saw GET /users/1?full=yes"]
 }
@@ -27,6 +42,11 @@ const programs: Record<string, ReadonlyArray<string>> = {
 const measured: Record<string, ReadonlyArray<RegExp>> = {
   "circuit.ts": [/^b\.example\/: 503, 503, 503, CircuitOpen, CircuitOpen$/m, /^ {2}b\.example: half-open -> closed$/m],
   "coalesce.ts": [/^100 callers, 1 request, 1 answer$/m],
+  "deadline.ts": [
+    /^the user takes 1 ms: user 1; no orders; sheddable, all of them$/m,
+    /^the user takes 350 ms: user 1; no orders; sheddable, the best of them$/m,
+    /^the user takes 900 ms: an error page: it took longer than 500ms$/m
+  ],
   "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],
   "rate-limit.ts": [/^one of acme: sent$/m, /^four: the rate limit of acme in service\.mail, 3, is used up/m],
   "retry.ts": [/^flaky: delivered at attempt 3,/m, /^down: 50 calls, \d+ attempts$/m],
