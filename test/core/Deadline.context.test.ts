@@ -227,6 +227,20 @@ describe("27. what is left of it", () => {
       assert.deepStrictEqual(yield* Deadline.within(alone("a"), 50), [Infinity, "a"])
     }))
 
+  it.effect("is nothing for the finalizers of a command whose timeout has passed", () =>
+    Effect.gen(function*() {
+      const group = yield* make()
+      const seen: Array<number> = []
+      const fiber = yield* Effect.never.pipe(
+        Effect.ensuring(Effect.map(left, (millis) => seen.push(millis))),
+        Command.within(group, { key: "k", timeout: 10 }),
+        Command.queue
+      )
+      yield* TestClock.adjust(10)
+      assert.strictEqual(state(fiber), "CommandTimeout")
+      assert.deepStrictEqual(seen, [Infinity])
+    }))
+
   it.effect("is for a callback what is left when it begins, until its answer", () =>
     Effect.gen(function*() {
       const group = yield* make({ pool: { maxConcurrent: 1, maxQueued: 1 } })
@@ -279,6 +293,28 @@ describe("27. a command in a deadline", () => {
       assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0 })
       yield* work.finish
       assert.strictEqual(ending(yield* Effect.exit(work.run.pipe(Command.within(group, { key: "k" })))), "Success")
+    }))
+
+  it.effect("that shares a run is a timeout too, and the run of one who is left goes on", () =>
+    Effect.gen(function*() {
+      const group = yield* make()
+      const work = new Work()
+      const call = Command.make("k", () => work.run, { group, coalesce: { key: () => "" } })
+      const [short, long] = [yield* Command.queue(Deadline.within(call(), 10)), yield* Command.queue(call())]
+      yield* TestClock.adjust(10)
+      assert.deepStrictEqual([short, long].map(state), ["DeadlineExceeded", "running"])
+      yield* work.finish
+      assert.strictEqual(state(long), "Success")
+      assert.deepStrictEqual(yield* outcomes(group), { success: 1, timeout: 1 })
+    }))
+
+  it.effect("what ends by itself, late but before anyone has noticed, ends with what is its own", () =>
+    Effect.gen(function*() {
+      const { clock, on } = deaf()
+      const late = (end: Effect.Effect<unknown, string>) =>
+        Effect.exit(on(Deadline.within(Effect.andThen(Effect.sync(() => clock.now += 100), end), 50)))
+      const ends = [Effect.succeed(1), Effect.fail("no"), Effect.die("bug")]
+      assert.deepStrictEqual((yield* Effect.forEach(ends, late)).map(ending), ["Success", "no", "Die"])
     }))
 
   it.effect("no fallback and no last attempt hides that: whoever set the deadline fails", () =>
@@ -367,11 +403,12 @@ describe("27. a hedge does not start after the deadline", () => {
         Deadline.within(run.pipe(Command.within(group, { key: "k", hedge })), 10),
         run.pipe(Command.within(group, { key: "k", timeout: 10, hedge })),
         Deadline.within(run.pipe(Hedge.withBudget(group, hedge)), 10),
-        Deadline.within(run.pipe(Hedge.withBudget(group, hedge)), 20)
+        Deadline.within(run.pipe(Hedge.withBudget(group, hedge)), 20),
+        Deadline.within(Effect.uninterruptible(run.pipe(Hedge.withBudget(group, hedge))), 20)
       ]
       for (const call of calls) yield* Command.queue(call)
       yield* TestClock.adjust(100)
-      assert.strictEqual(work.started, 5)
+      assert.strictEqual(work.started, 7)
       yield* work.finish
     }))
 })
