@@ -56,16 +56,17 @@ const options = Schema.Struct({ timeout: Schema.declare(isDuration, { expected: 
  *
  * When the time is up the effect is interrupted, its finalizers are waited for, as with `Effect.timeout`, and the failure is
  * `DeadlineExceeded`. It never extends a deadline around it: if that comes first, that is the one that counts, and whoever set it
- * fails. With no time at all the effect does not start. Time is that of the current `Clock`, monotonic: a wall clock that jumps changes nothing.
+ * fails. With no time at all the effect does not start. Time is that of the current `Clock`, and monotonic: a wall clock that jumps
+ * changes nothing. What is no duration throws `InvalidOptions`.
  *
- * A command that is called when the time is up, and nothing has been interrupted yet, takes nothing: no token, no permit. It, and any
- * that is interrupted by the deadline, has the outcome `timeout`. To a circuit that says nothing: how little time
- * a caller had is not the dependency's fault. A command that has to notice a dependency that hangs has a `timeout` of its own.
+ * A command that is called when the time is up, before anything has been interrupted, takes nothing: no token, no permit. It, and any
+ * that is interrupted by the deadline, has the outcome `timeout`. A circuit hears nothing of that: how little time a caller had is
+ * not the dependency's fault. A command that has to notice a dependency that hangs has a `timeout` of its own.
  *
  * **Gotchas**
  *
- * What can't be interrupted is not cut, as with any interruption. Finalizers are not bounded: calls that they make have no deadline. Neither
- * are fibers that outlive the effect, nor a run that callers share (`coalesce`).
+ * What can't be interrupted is not cut, as with any interruption. Finalizers are not bounded: calls that they make have no
+ * deadline. Neither are fibers that outlive the effect, nor a run that callers share (`coalesce`).
  *
  * **Example** (Two calls, one deadline)
  *
