@@ -75,6 +75,7 @@ describe("5. waiting never exceeds maxQueued", () => {
         key: "print",
         active: 2,
         queued: 1,
+        shed: false,
         maxConcurrent: 2,
         maxQueued: 1,
         message: "the pool of printer is full: 2 of 2 active, 1 of 1 queued"

@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import type { CommandError } from "@blackgate/core/CommandError"
+import * as Criticality from "@blackgate/core/Criticality"
 import * as Group from "@blackgate/core/Group"
 import * as InvalidOptions from "@blackgate/core/InvalidOptions"
 import type * as Pool from "@blackgate/core/Pool"
@@ -23,6 +24,8 @@ import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as CallContext from "./CallContext.ts"
+import { options as callContext } from "./internal/callContext.ts"
 import { failure as answerTo } from "./internal/failures.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
@@ -88,6 +91,10 @@ export interface Options<
   readonly total?: Duration.Input | undefined
   /** Who is served first of those who wait for a permit. `"normal"` by default. */
   readonly priority?: Pool.Priority | undefined
+  /** Who is shed first when the line is full: the level of requests that bring none that is believed. `"critical"` by default. */
+  readonly criticality?: Criticality.Criticality | undefined
+  /** Whether criticality and deadline are read from the request's headers, and said in the upstream's. Off by default. */
+  readonly callContext?: CallContext.Options | undefined
   /** Whether the upstream gets the client's `Host` instead of its own. Off by default. */
   readonly preserveHost?: boolean | undefined
 }
@@ -106,6 +113,8 @@ const schema = Schema.Struct({
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),
   priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
+  criticality: Schema.optional(Schema.Literals(Criticality.levels)),
+  callContext: Schema.optional(callContext),
   preserveHost: Schema.optional(Schema.Boolean)
 })
 const routeSchema = Schema.Struct({ ...schema.fields, method: Schema.optional(Schema.String) })

@@ -1,6 +1,7 @@
 /**
  * @since 0.1.0
  */
+export * as CallContext from "./CallContext.ts"
 export * as Client from "./Client.ts"
 export * as HeaderList from "./HeaderList.ts"
 export * as Proxy from "./Proxy.ts"

@@ -14,6 +14,7 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { whyInterrupted } from "./Boundary.ts"
 import { type Enclosing, enclosingOf } from "./Enclosing.ts"
 import type { Rejection } from "./Rejection.ts"
 
@@ -93,11 +94,15 @@ export interface Plan {
   readonly settle?: Settle | undefined
 }
 
-/** What a fiber is inside of, such as a permit of a pool: the innermost first. */
+/** What a fiber is inside of, the innermost first: permits of pools, with the calls that hold them, shared runs, and deadlines. */
 export interface Held {
-  readonly pool: object
-  readonly call: { readonly ended: boolean; readonly plan: { readonly key: string } }
+  readonly pool: object | undefined
+  readonly call: { readonly plan: { readonly key: string } } | undefined
   readonly outer: Held | undefined
+  /** Whether it has ended before what is inside of it. */
+  readonly over: boolean
+  /** How long until its own deadline, in milliseconds. */
+  left(): number
 }
 
 // Of two that are due at one instant the outer one is to come first.
@@ -134,6 +139,8 @@ export class Call implements Running, Enclosing {
   queuedFor = 0
   /** When it has to be answered, in milliseconds of the group's clock. */
   deadlineAt = Infinity
+  /** When its latest attempt has to be, if that has a bound. An object, because each number would be one more to allocate. */
+  attemptDeadline: { readonly at: number } | undefined = undefined
   /** How many times its work has started; the innermost work, where its own is a command's policies again. */
   attempts = 0
   /** Whether its work has started since it last passed the gates. */
@@ -152,7 +159,7 @@ export class Call implements Running, Enclosing {
   lingers = false
   /** How many gates it has passed. */
   depth = 0
-  /** What its work runs inside of, as far as is known without a look at the context. */
+  /** What its work runs inside of: what its caller does, and from the pool on its own permit. */
   held: Held | undefined
   /** Why the machinery ended it, if it did: what tells its own timeout from one that its work failed with. */
   rejection: Rejection | undefined = undefined
@@ -192,12 +199,24 @@ export class Call implements Running, Enclosing {
   }
 
   /** Starts a call of a plan that is inside of this one's. */
-  enclose(plan: Plan, inside: Enclosing, held: Held | undefined, ended: (exit: Ending) => void): Call {
+  enclose(
+    plan: Plan,
+    inside: Enclosing,
+    held: Held | undefined,
+    deadlineAt: number,
+    ended: (exit: Ending) => void
+  ): Call {
     const { args, context, own, span } = this
     const call = new Call(plan, own, args, context, span, ended as Call["resume"], inside, held)
+    call.deadlineAt = deadlineAt
     call.time = this.time
     call.advance()
     return call
+  }
+
+  /** Whether it was told to stop. */
+  get stopping(): boolean {
+    return this.verdict !== undefined
   }
 
   /** What it is part of: a plan of the command's, or what stands around the command. */
@@ -285,13 +304,19 @@ export class Call implements Running, Enclosing {
     this.conclude(depth, Exit.fail(why))
   }
 
+  /** Ends at once, as if its caller were interrupted: what is around it is about to. */
+  interrupt(why: Rejection): void {
+    this.rejection = why
+    this.conclude(-1, interrupted)
+  }
+
   /** Its caller was interrupted, and waits for `resume` instead. Also called when the work interrupted itself, which is no news. */
   cancel(resume: (exit: Ending) => void): void {
     if (this.answered) return resume(interrupted)
     this.cancelled = true
     this.resume = resume as Call["resume"] // nothing but an ending comes to a caller that has cancelled
     // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
-    if (this.verdict === undefined) this.rejection = this.enclosing?.rejection
+    if (this.verdict === undefined) this.rejection = this.enclosing?.rejection ?? whyInterrupted(this)
     this.conclude(-1, interrupted)
   }
 

@@ -5,7 +5,6 @@ import type * as Coalesce from "../Coalesce.ts"
 import type { Call, Ending, Plan, Running, Work } from "./Call.ts"
 import { Flights } from "./Flights.ts"
 import type { GroupState } from "./GroupState.ts"
-import { heldIn } from "./Held.ts"
 import type { Policy, Spec } from "./Policy.ts"
 
 /** What a command says of it. */
@@ -64,7 +63,7 @@ class Joining implements Work {
       return call.end(Exit.die(defect))
     }
     const end = (exit: Ending) => call.end(exit)
-    const held = pool.reentrant ? heldIn(call.context) : call.held
+    const { held } = call
     call.running = flights.board(
       key,
       timers,
@@ -72,8 +71,8 @@ class Joining implements Work {
       held,
       call,
       end,
-      (flight, ended) => call.enclose(inner, flight, flight.held, ended)
-    ) ?? call.enclose(inner, call, held, end) // it would wait for itself
+      (flight, ended) => call.enclose(inner, flight, flight, Infinity, ended)
+    ) ?? call.enclose(inner, call, held, call.deadlineAt, end) // it would wait for itself
   }
 
   stop(call: Call): void {

@@ -51,7 +51,8 @@ class Entry implements Timed, Due, Admission {
       ? call.now(deadline.timers)
       : call.startedAt
     this.at = from + deadline.millis
-    if (deadline.option !== "attemptTimeout" && this.at < call.deadlineAt) call.deadlineAt = this.at
+    if (deadline.option === "attemptTimeout") call.attemptDeadline = this
+    else if (this.at < call.deadlineAt) call.deadlineAt = this.at
     this.before = call.due
     call.due = this
   }

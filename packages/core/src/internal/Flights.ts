@@ -60,7 +60,7 @@ export class Flights {
         resume(exit)
       }
       const fork: Run = (flight, ended) => {
-        const within = enclosedBy(inside(context, flight.held), flight)
+        const within = enclosedBy(inside(context, flight) as typeof context, flight)
         const fiber = Effect.runForkWith(within)(run as Effect.Effect<unknown, unknown>) // what it needs is in the context
         fiber.addObserver(ended)
         return {
@@ -87,12 +87,12 @@ export class Flights {
 const timeless: Clock = { now: () => 0 }
 
 /** One run, and those who wait for it. It stands between the calls of those and the gates that it passes itself. */
-class Flight implements Enclosing {
+class Flight implements Enclosing, Held {
   rejection: Rejection | undefined = undefined
-  /** The run is inside of no permit of its callers, only of their flights: one that joined itself would wait for ever. */
-  readonly held: Held
+  /** The run is inside of no permit and no deadline of its callers, only of their flights: one that joined itself would wait for ever. */
+  readonly outer: Held | undefined
   readonly plan: { readonly key: string }
-  ended = false
+  over = false
   private readonly flights: Flights
   private readonly clock: Clock
   private first: Seat | undefined = undefined
@@ -108,11 +108,17 @@ class Flight implements Enclosing {
     this.plan = { key }
     this.clock = clock
     this.startedAt = now
-    this.held = {
-      pool: this,
-      call: this,
-      outer: only(held, ({ call, pool }) => pool instanceof Flight && !call.ended)
-    }
+    this.outer = only(held, ({ over, pool }) => pool instanceof Flight && !over)
+  }
+
+  get pool(): this {
+    return this
+  }
+  get call(): this {
+    return this
+  }
+  left(): number {
+    return Infinity
   }
 
   /** The latest one of its callers: it has time for as long as any of them has. */
@@ -138,7 +144,7 @@ class Flight implements Enclosing {
 
   start(run: Run): void {
     const running = run(this, (exit) => this.end(exit))
-    if (!this.ended) this.running = running
+    if (!this.over) this.running = running
   }
 
   began(): void {
@@ -154,7 +160,7 @@ class Flight implements Enclosing {
   }
 
   leave(seat: Seat, left: (exit: Ending) => void): void {
-    if (this.ended) return left(interrupted)
+    if (this.over) return left(interrupted)
     const { next, previous } = seat
     if (previous === undefined) this.first = next
     else previous.next = next
@@ -177,7 +183,7 @@ class Flight implements Enclosing {
   }
 
   private end(exit: Ending): void {
-    this.ended = true
+    this.over = true
     this.running = undefined
     this.flights.close(this.plan.key, this)
     let seat = this.first

@@ -1,5 +1,6 @@
 import * as Cause from "effect/Cause"
 import { attemptBoundaries, type Outcome } from "../CommandMetrics.ts"
+import { inherit } from "./Boundary.ts"
 import type { Admission, Call, Ending, Gate } from "./Call.ts"
 import type { Events } from "./Events.ts"
 import { Histogram } from "./Histogram.ts"
@@ -70,6 +71,7 @@ export class Record implements Gate, Admission {
 
   enter(call: Call): Admission {
     call.startedAt = call.now(this.timers)
+    inherit(call, call.startedAt)
     return this
   }
 

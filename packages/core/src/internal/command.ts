@@ -15,6 +15,7 @@ import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
 import { groupIn, groupOf, type GroupState } from "./GroupState.ts"
+import { heldIn } from "./Held.ts"
 import { passWork } from "./pass.ts"
 import { compile, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
@@ -92,7 +93,7 @@ export const promisify = (command: any): any =>
           Exit.isExit(said)
             ? hear(said)
             : Effect.runForkWith(context)(said as Effect.Effect<any, any>).addObserver(hear)
-        new Call(planIn(context), own, args, context, span, resume, undefined, undefined).advance()
+        new Call(planIn(context), own, args, context, span, resume, undefined, heldIn(context)).advance()
       })
     )
   })

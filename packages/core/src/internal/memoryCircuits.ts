@@ -71,9 +71,7 @@ class MemoryCircuits implements Circuits {
 
   readonly open = Effect.sync((): ReadonlyArray<Standing> => {
     const now = this.now()
-    return Array.from(this.circuits.values()).filter(({ priority }) => priority > 0).map((circuit) =>
-      circuit.standing(now)
-    )
+    return Array.from(this.circuits.values()).filter(({ lane }) => lane > 0).map((circuit) => circuit.standing(now))
   })
 
   known(most: number): Known {
@@ -110,7 +108,7 @@ class MemoryCircuits implements Circuits {
 class Circuit implements Waiter<Circuit> {
   next: Circuit | undefined = undefined
   previous: Circuit | undefined = undefined
-  priority = 0
+  lane = 0
   readonly key: string
   state: State = "closed"
   private readonly all: MemoryCircuits
@@ -194,7 +192,7 @@ class Circuit implements Waiter<Circuit> {
     this.streak = 0
     this.window = undefined
     line.leave(this)
-    this.priority = this.forced ? 2 : state === "closed" ? 0 : 1
+    this.lane = this.forced ? 2 : state === "closed" ? 0 : 1
     line.join(this)
     if (from !== state) this.all.moved({ circuit: this.key, from, to: state, forced })
   }

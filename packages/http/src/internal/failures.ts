@@ -12,7 +12,7 @@ export const internalError = answer(500, "internal server error")
 const badGateway = answer(502, "bad gateway")
 const unavailable = answer(503, "service unavailable")
 const overloaded = answer(503, "service unavailable", { "retry-after": "1" })
-const timedOut = answer(504, "gateway timeout")
+export const timedOut = answer(504, "gateway timeout")
 
 /** What a failure looks like to a client, where no fallback says otherwise. */
 export const failure = (error: CommandError | UpstreamError): HttpServerResponse.HttpServerResponse => {

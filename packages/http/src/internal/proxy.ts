@@ -4,6 +4,7 @@
  */
 import * as Command from "@blackgate/core/Command"
 import type { CommandError } from "@blackgate/core/CommandError"
+import * as Criticality from "@blackgate/core/Criticality"
 import type * as Group from "@blackgate/core/Group"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
@@ -20,6 +21,7 @@ import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
 import type { Upstream } from "../Upstream.ts"
 import { UpstreamError } from "../UpstreamError.ts"
+import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
 import * as Path from "./path.ts"
@@ -47,7 +49,10 @@ export interface Settings {
 export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const { idle, isOwn, options, upstream } = settings
   const exchange = exchangeWith(settings)
-  return Effect.gen(function*() {
+  const asked = options.callContext ?? {}
+  const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
+  const sending = asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined
+  const answered = Effect.gen(function*() {
     const source = yield* HttpServerRequest
     const received = receive(source, upstream, options.preserveHost === true)
     const path = received && Path.resolve(received.path)
@@ -57,11 +62,16 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
 
     const request = yield* perform("rewrite", options.rewrite, { ...received, path })
     if (HttpServerResponse.isHttpServerResponse(request)) return request
-    const outgoing = toTransport(request, idle)
+    let outgoing = toTransport(request, idle)
     if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
 
     const transport = settings.transport ?? (yield* Transport)
     const state = new Exchange()
+    if (sending !== undefined) state.send = { sending, criticality: yield* Criticality.current }
+    // What is not believed is not passed on to someone who would believe this gateway.
+    else if (receiving?.trusts(source) === false) {
+      outgoing = { ...outgoing, headers: receiving.strip(outgoing.headers) }
+    }
     // Whatever becomes of the response, its exchange ends with the request.
     yield* Scope.addFinalizer(yield* Effect.scope, Effect.sync(() => state.abandon()))
     const answer: Response | Answer = yield* exchange(request, outgoing, transport, state)
@@ -78,6 +88,8 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     if (wrong !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(wrong)))
     return toResponse(rewritten, response, yield* Effect.context<never>())
   })
+  const served = receiving === undefined ? answered : receiveWith(receiving, answered)
+  return options.criticality === undefined ? served : Criticality.provide(served, options.criticality)
 }
 
 // A route that was found by another spelling of its literal part: whoever is behind may find another one.
@@ -96,13 +108,16 @@ const spellings = new Map<string, (path: string) => boolean>()
 /** One exchange with the upstream: told how it went, and able to give it up. */
 class Exchange {
   over = false
+  /** What the upstream is told about the call. */
+  send: { readonly sending: Sending; readonly criticality: Criticality.Criticality } | undefined = undefined
   private stop: (() => void) | undefined = undefined
 
   start(
-    call: Command.Completion<Response, UpstreamError>,
+    call: Command.Running<Response, UpstreamError>,
     transport: Transport["Service"],
     request: Request
   ): () => void {
+    const { send } = this
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       this.over = true
       call.end(exit)
@@ -111,7 +126,10 @@ class Exchange {
       end(strange(request, response))
       this.stop?.()
     }
-    const stop = transport.send(request, {
+    const sent = send === undefined
+      ? request
+      : { ...request, headers: send.sending.write(request.headers, call.remaining(), send.criticality) }
+    const stop = transport.send(sent, {
       answer: (response) => isFinal(response.status) ? call.answer(response) : refuse(response),
       end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
     })
@@ -136,7 +154,7 @@ const exchangeWith = ({ group, key, options }: Settings) =>
   Command.callback(
     key,
     (
-      call: Command.Completion<Response, UpstreamError>,
+      call: Command.Running<Response, UpstreamError>,
       _request: ProxyRequest,
       outgoing: Request,
       transport: Transport["Service"],
