@@ -135,7 +135,8 @@ export class Record implements Gate, Admission {
 const outcomeOf = (group: string, call: Call, exit: Ending): Outcome => {
   if (exit._tag === "Success") return "success"
   const { rejection } = call
-  const failure = exit.cause.reasons.find(Cause.isFailReason)?.error
+  const [first] = exit.cause.reasons
+  const failure = first?._tag === "Fail" ? first.error : exit.cause.reasons.find(Cause.isFailReason)?.error
   // A retry that was refused leaves the call with what it had failed with before.
   if (rejection !== undefined && (failure === undefined || failure === rejection)) return rejection.outcome
   if (failure instanceof Rejection && failure.group === group && failure.key === call.plan.key) return failure.outcome
