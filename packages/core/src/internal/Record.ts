@@ -65,8 +65,8 @@ export class Record implements Gate, Admission {
     this.marks = new Marks(width, now)
     this.latencies = new LatencyWindow(now)
     this.duration = new Histogram(boundaries)
-    this.queueWait = new Histogram(boundaries)
-    this.attempts = new Histogram(attemptBoundaries)
+    this.queueWait = new Histogram(boundaries, 0)
+    this.attempts = new Histogram(attemptBoundaries, 1)
   }
 
   enter(call: Call): Admission {
@@ -84,7 +84,7 @@ export class Record implements Gate, Admission {
     this.totals[index]!++
     if (index <= indexOf.timeout) this.latencies.record(millis, now)
     this.duration.record(millis / 1000)
-    this.queueWait.record(call.queuedFor / 1000)
+    this.queueWait.record(call.queuedFor === 0 ? 0 : call.queuedFor / 1000)
     this.attempts.record(call.attempts)
     if (this.events.isRead) this.events.ended(call, exit, outcome, millis)
     const span = call.span
