@@ -1,5 +1,6 @@
 import type * as Clock from "effect/Clock"
 import type { Call, Held } from "./Call.ts"
+import { monotonicMillis } from "./monotonic.ts"
 import { Rejection } from "./Rejection.ts"
 
 /** A deadline of a part of a program, which ends that part itself. Everything in there is inside of it. */
@@ -17,20 +18,18 @@ export class Boundary implements Held {
   constructor(clock: Clock.Clock, millis: number, outer: Held | undefined) {
     this.clock = clock
     this.outer = outer
-    this.at = nowOf(clock) + millis
+    this.at = monotonicMillis(clock) + millis
   }
 
   /** Whether its time is up, by a clock that may be ahead of its timer. */
   get isPast(): boolean {
-    return this.fired || nowOf(this.clock) >= this.at
+    return this.fired || monotonicMillis(this.clock) >= this.at
   }
 
   left(): number {
-    return this.fired || this.over ? Infinity : this.at - nowOf(this.clock)
+    return this.fired || this.over ? Infinity : this.at - monotonicMillis(this.clock)
   }
 }
-
-const nowOf = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 /** How long until the first deadline of those, in milliseconds. */
 export const leftOf = (held: Held | undefined): number => {

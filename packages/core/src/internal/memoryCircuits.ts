@@ -14,6 +14,7 @@ import type {
   Transition
 } from "../CircuitStore.ts"
 import { Line, type Waiter } from "./Line.ts"
+import { monotonicMillis } from "./monotonic.ts"
 import * as Transitions from "./transitions.ts"
 import { LastCalls, LastMillis, type Window } from "./Window.ts"
 
@@ -52,7 +53,7 @@ class MemoryCircuits implements Circuits {
 
   /** Of a clock that is not set, and that does no harm should it be. */
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+    return monotonicMillis(this.clock)
   }
 
   admit(key: string): Ticket | Refusal {
