@@ -14,7 +14,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Clock, Context, Duration, Effect, Exit, Fiber, Logger, Metric, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
-import { hedgesOf } from "../../packages/core/src/internal/HedgeWrap.ts"
+import { hedgesOf } from "../../packages/core/src/internal/HedgeWork.ts"
 import { afterFirstSleep, ending, idle, state } from "./calls.ts"
 
 const { die, fail, hang, lingering, sequence, succeed } = TestDependency

@@ -2,7 +2,7 @@ import { Command, Group, InvalidOptions, Pool, Stale, TestDependency, TestOutcom
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { LastGood } from "../../packages/core/src/internal/StaleWrap.ts"
+import { LastGood } from "../../packages/core/src/internal/LastGood.ts"
 import { ending, state } from "./calls.ts"
 
 const { after, die, fail, hang, succeed } = TestDependency

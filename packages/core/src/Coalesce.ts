@@ -12,7 +12,7 @@
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import { coalesceOptions, joining } from "./internal/CoalesceWrap.ts"
+import { coalesceOptions, joining } from "./internal/CoalesceWork.ts"
 import { Flights } from "./internal/Flights.ts"
 import type { Given } from "./internal/Given.ts"
 import { checkUnsafe } from "./InvalidOptions.ts"

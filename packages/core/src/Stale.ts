@@ -15,8 +15,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type { Given } from "./internal/Given.ts"
+import { LastGood, staleOptions } from "./internal/LastGood.ts"
 import { monotonicMillis } from "./internal/monotonic.ts"
-import { LastGood, staleOptions } from "./internal/StaleWrap.ts"
 import { checkUnsafe } from "./InvalidOptions.ts"
 
 /**

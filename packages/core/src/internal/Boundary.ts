@@ -1,5 +1,6 @@
 import type * as Clock from "effect/Clock"
-import type { Call, Held } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Held } from "./Held.ts"
 import { monotonicMillis } from "./monotonic.ts"
 import { Rejection } from "./Rejection.ts"
 

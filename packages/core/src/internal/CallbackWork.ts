@@ -2,7 +2,8 @@ import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import { leftOf } from "./Boundary.ts"
-import type { Call, Ending, Work } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Ending, Work } from "./Gate.ts"
 
 type Register = (completion: Attempt, ...args: ReadonlyArray<never>) => (() => void) | void
 

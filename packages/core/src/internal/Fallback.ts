@@ -5,8 +5,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Asked, Ending } from "./Call.ts"
 import { asLeft, failedWith } from "./failed.ts"
+import type { Asked, Ending } from "./Gate.ts"
 import type { Policy } from "./Policy.ts"
 
 /** On the cause of a fallback's failure: what it was a fallback for. */

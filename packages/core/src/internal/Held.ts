@@ -1,5 +1,16 @@
 import * as Context from "effect/Context"
-import type { Call, Held } from "./Call.ts"
+import type { Call } from "./Call.ts"
+
+/** What a fiber is inside of, the innermost first: permits of pools, with the calls that hold them, shared runs, and deadlines. */
+export interface Held {
+  readonly pool: object | undefined
+  readonly call: { readonly plan: { readonly key: string } } | undefined
+  readonly outer: Held | undefined
+  /** Whether it has ended before what is inside of it. */
+  readonly over: boolean
+  /** How long until its own deadline, in milliseconds. */
+  left(): number
+}
 
 class CurrentHeld extends Context.Service<CurrentHeld, Held>()("@blackgate/core/Held") {}
 

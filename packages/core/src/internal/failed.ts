@@ -1,6 +1,6 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
-import type { Ending } from "./Call.ts"
+import type { Ending } from "./Gate.ts"
 
 /** The typed failure that an ending can be rescued from. A defect beside it is a bug, and takes precedence, as in all of Effect. */
 export const failedWith = (exit: Ending): Cause.Fail<unknown> | undefined => {

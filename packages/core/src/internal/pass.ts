@@ -3,8 +3,9 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Fiber from "effect/Fiber"
-import { Call, type Ending, type Plan, type Work } from "./Call.ts"
+import { Call } from "./Call.ts"
 import { EffectWork } from "./EffectWork.ts"
+import type { Ending, Plan, Work } from "./Gate.ts"
 import { heldIn } from "./Held.ts"
 
 /** Work, begun once the gates have let it in. */
