@@ -72,7 +72,7 @@ export interface Plan {
   readonly keeps: boolean
   /** The caller does not wait for work that was told to stop. */
   readonly detach: boolean
-  /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
+  /** Where the start of the work is read from, if a gate measures it. */
   readonly clock: { now(): number } | undefined
   /** Work that is calls of a plan inside, which do the command's own. */
   readonly work?: Work | undefined
