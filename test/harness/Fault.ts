@@ -26,8 +26,14 @@ export type Fault =
   | { readonly _tag: "None" }
   /** The connection is made, and struck before a byte of it has passed. */
   | { readonly _tag: "AtConnect"; readonly blow: Blow }
-  /** So many bytes at a time pass, each after a wait. */
-  | { readonly _tag: "Slow"; readonly direction: Direction; readonly bytes: number; readonly every: number }
+  /** So many bytes at a time pass, each after a wait in milliseconds; what comes before `from` is in no such need. */
+  | {
+    readonly _tag: "Slow"
+    readonly direction: Direction
+    readonly bytes: number
+    readonly every: number
+    readonly from: number
+  }
   /** What comes before the point passes; then, once `when` is done, the blow. */
   | {
     readonly _tag: "Strike"
@@ -60,7 +66,8 @@ export const delay = (direction: Direction, millis: number): Fault => ({
   _tag: "Slow",
   direction,
   bytes: Number.POSITIVE_INFINITY,
-  every: millis
+  every: millis,
+  from: 0
 })
 
 /** A line of so many bytes a second. */
@@ -68,11 +75,18 @@ export const throttle = (direction: Direction, bytesPerSecond: number): Fault =>
   _tag: "Slow",
   direction,
   bytes: Math.max(1, Math.floor(bytesPerSecond / 100)),
-  every: 10
+  every: 10,
+  from: 0
 })
 
-/** One byte at a time. */
-export const drip = (direction: Direction, every: number): Fault => ({ _tag: "Slow", direction, bytes: 1, every })
+/** One byte at a time, after so many at once. */
+export const drip = (direction: Direction, every: number, from = 0): Fault => ({
+  _tag: "Slow",
+  direction,
+  bytes: 1,
+  every,
+  from
+})
 
 /** Before the first byte. */
 export const start: Point = () => 0

@@ -105,14 +105,20 @@ export class FaultyNetwork {
         const { fault } = this
         if (fault !== since) seen = Buffer.alloc(0)
         since = fault
-        if (fault._tag === "Slow" && fault.direction === direction) {
-          for (let at = 0; at < chunk.length; at += fault.bytes) {
+        const passed = seen.length
+        if (fault._tag === "None" || fault._tag === "AtConnect" || fault.direction !== direction) {
+          yield* write(to, chunk)
+          continue
+        }
+        seen = Buffer.concat([seen, chunk])
+        if (fault._tag === "Slow") {
+          const slow = Math.max(0, Math.min(chunk.length, fault.from - passed))
+          yield* write(to, chunk.subarray(0, slow))
+          for (let at = slow; at < chunk.length; at += fault.bytes) {
             yield* Effect.sleep(fault.every)
             yield* write(to, chunk.subarray(at, at + fault.bytes))
           }
-        } else if (fault._tag === "Strike" && fault.direction === direction) {
-          const passed = seen.length
-          seen = Buffer.concat([seen, chunk])
+        } else {
           const point = fault.at(seen)
           if (point === undefined) yield* write(to, chunk)
           else {
@@ -120,7 +126,7 @@ export class FaultyNetwork {
             yield* fault.when
             return strike(way, fault.blow)
           }
-        } else yield* write(to, chunk)
+        }
       }
     })
   }
