@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { type Duration, Effect, Layer, type Scope } from "effect"
 import { HttpServerResponse } from "effect/http"
 import { afterAll } from "vitest"
-import { eventually, eventuallyEqual } from "../harness/eventually.ts"
+import { eventuallyEqual } from "../harness/eventually.ts"
 import {
   after,
   atConnect,
@@ -29,6 +29,7 @@ import * as Gateway from "../harness/Gateway.ts"
 import { parse, parseHead, status } from "../harness/HttpMessage.ts"
 import { pageTable } from "../harness/pageTable.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
+import { named, sameSockets, wellAfter } from "../harness/wellAfter.ts"
 import type { Wire } from "../harness/Wire.ts"
 
 /** What is asked, and how. The cells of the matrix are each fault with each of these. */
@@ -213,6 +214,10 @@ const gone = ({ broke, closed, ended }: Wire) => ended || closed || broke !== un
 const outcome = (client: Wire) =>
   client.until("an outcome", (wire) => parse(wire.received, { ended: wire.endedInOrder }) ?? (gone(wire) && "aborted"))
 
+/** Where it failed, as a line of the log has it that gives a cause too. */
+const phase = (line: string) =>
+  (/ failed at the (connect|head|body): ./.exec(line)?.[1] ?? line).replace(/^(connect|head)$/, "connect or head")
+
 /** Asks as a column does, of a gateway to an upstream with a fault; and whatever comes of it, all is well again after it. */
 const cell = (row: Row, column: Column, answer: string | undefined, instead: Upstream.Upstream | undefined) =>
   Effect.gen(function*() {
@@ -248,45 +253,22 @@ const cell = (row: Row, column: Column, answer: string | undefined, instead: Ups
         assert.strictEqual(status(got), expected)
         if (expected === 200) assert.strictEqual(got.body.toString(), row.body ?? whole)
       }
-      yield* gateway.quiet
+            yield* gateway.quiet
       yield* eventuallyEqual("the outcomes", { [row.counted]: 1 }, gateway.outcomes("/faulty"))
-      if (row.client === "502") assert.match(gateway.logs.join("\n"), /failed at the (connect|head)/)
+      yield* eventuallyEqual(
+        "a line of the log that names the cause, for each failure",
+        row.counted === "failure" ? [row.client === "aborted" ? "body" : "connect or head"] : [],
+        Effect.sync(() => gateway.logs.map(phase))
+      )
       client.send(column.rest ?? "")
     }))
     asked.faulty = false
     yield* network.set(none)
-    yield* isWell(gateway, network)
+    yield* wellAfter(gateway, network, "/well", whole)
   })
 
-/** It serves the next request, and has let go of all that it had. */
-const isWell = (gateway: Gateway.Gateway, network: FaultyNetwork.FaultyNetwork) =>
-  Effect.gen(function*() {
-    yield* Effect.scoped(Effect.gen(function*() {
-      const client = yield* gateway.connect
-      client.send("GET /well HTTP/1.1\r\nHost: a\r\n\r\n")
-      const got = yield* client.message()
-      assert.strictEqual(status(got), 200)
-      assert.strictEqual(got.body.toString(), whole)
-    }))
-    yield* gateway.quiet
-    yield* eventuallyEqual("the clients' connections", 0, gateway.clients)
-    // The one that is kept for the next request.
-    yield* eventually("the connections to the upstream", () => network.open <= 1, () => network.open)
-    assert.notInclude(gateway.logs.join("\n"), "Defect")
-  })
-
-const sockets = () => process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length
-const before = sockets()
-afterAll(() =>
-  Effect.runPromise(eventually("the end of every socket", () => sockets() <= before, () => `${sockets()}, ${before}`))
-)
-
-/** Says of which cell a failure is. */
-const named = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.catchDefect(Effect.scoped(effect), (defect) => {
-    if (defect instanceof Error) defect.message = `${name}: ${defect.message}`
-    return Effect.die(defect)
-  })
+const leftBehind = sameSockets()
+afterAll(() => Effect.runPromise(leftBehind))
 
 describe("17. what becomes of a request when the upstream fails, with nothing left behind", () => {
   for (const row of rows) {
@@ -300,7 +282,7 @@ describe("17. what becomes of a request when the upstream fails, with nothing le
             framings.map((framing) =>
               named(
                 `${column.name}, ${framing}`,
-                cell(row, column, framing === undefined ? undefined : answers[framing], instead)
+                Effect.scoped(cell(row, column, framing === undefined ? undefined : answers[framing], instead))
               )
             )
           ),

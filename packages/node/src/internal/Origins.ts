@@ -86,8 +86,16 @@ export class Origins {
   private open(key: string, origin: string, connections: number | undefined): Origin {
     const { connectTimeout, ...options } = this.options
     const resets = new Resets()
-    const connect = resets.watching(buildConnector({ allowH2: false, ...(connectTimeout !== undefined && { timeout: connectTimeout }) }))
-    const pool = new Pool(origin, { ...options, connect, connections: connections ?? null, pipelining: 1, allowH2: false })
+    const connect = resets.watching(
+      buildConnector({ allowH2: false, ...(connectTimeout !== undefined && { timeout: connectTimeout }) })
+    )
+    const pool = new Pool(origin, {
+      ...options,
+      connect,
+      connections: connections ?? null,
+      pipelining: 1,
+      allowH2: false
+    })
     const opened = new Origin(pool, resets)
     const forget = () => {
       const { connected, pending, queued, running } = pool.stats
