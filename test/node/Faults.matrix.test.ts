@@ -253,7 +253,7 @@ const cell = (row: Row, column: Column, answer: string | undefined, instead: Ups
         assert.strictEqual(status(got), expected)
         if (expected === 200) assert.strictEqual(got.body.toString(), row.body ?? whole)
       }
-            yield* gateway.quiet
+      yield* gateway.quiet
       yield* eventuallyEqual("the outcomes", { [row.counted]: 1 }, gateway.outcomes("/faulty"))
       yield* eventuallyEqual(
         "a line of the log that names the cause, for each failure",

@@ -107,7 +107,9 @@ class Exchange {
   ): () => void {
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       this.over = true
-      if (this.answered && exit._tag === "Failure") this.broke = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      if (this.answered && exit._tag === "Failure") {
+        this.broke = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      }
       call.end(exit)
     }
     const answer = (response: Response) => {
