@@ -73,7 +73,7 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
       outgoing = { ...outgoing, headers: receiving.strip(outgoing.headers) }
     }
     // Whatever becomes of the response, its exchange ends with the request.
-    yield* Scope.addFinalizer(yield* Effect.scope, Effect.sync(() => state.abandon()))
+    yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => state.close()))
     const answer: Response | Answer = yield* exchange(request, outgoing, transport, state)
     if (HttpServerResponse.isHttpServerResponse(answer)) return answer
 
@@ -107,9 +107,11 @@ const spellings = new Map<string, (path: string) => boolean>()
 
 /** One exchange with the upstream: told how it went, and able to give it up. */
 class Exchange {
-  over = false
   /** What the upstream is told about the call. */
   send: { readonly sending: Sending; readonly criticality: Criticality.Criticality } | undefined = undefined
+  private over = false
+  private answered = false
+  private broke: UpstreamError | undefined = undefined
   private stop: (() => void) | undefined = undefined
 
   start(
@@ -120,7 +122,14 @@ class Exchange {
     const { send } = this
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       this.over = true
+      if (this.answered && exit._tag === "Failure") {
+        this.broke = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+      }
       call.end(exit)
+    }
+    const answer = (response: Response) => {
+      this.answered = true
+      call.answer(response)
     }
     const refuse = (response: Response) => {
       end(strange(request, response))
@@ -130,7 +139,7 @@ class Exchange {
       ? request
       : { ...request, headers: send.sending.write(request.headers, call.remaining(), send.criticality) }
     const stop = transport.send(sent, {
-      answer: (response) => isFinal(response.status) ? call.answer(response) : refuse(response),
+      answer: (response) => isFinal(response.status) ? answer(response) : refuse(response),
       end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
     })
     this.stop = () => {
@@ -140,8 +149,10 @@ class Exchange {
     return stop
   }
 
-  abandon(): void {
+  /** The request is over. No fallback has heard of a body that broke off: the log has. */
+  close(): Effect.Effect<void> {
     if (!this.over) this.stop?.()
+    return this.broke === undefined ? Effect.void : Effect.logWarning(this.broke.message)
   }
 }
 
