@@ -23,7 +23,9 @@ import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import * as Forwarded from "./Forwarded.ts"
 import { failure as answerTo } from "./internal/failures.ts"
+import { Forwarding, optionsSchema } from "./internal/Forwarding.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
 import type { ProxyRequest, ProxyResponse } from "./Rewrite.ts"
@@ -90,6 +92,8 @@ export interface Options<
   readonly priority?: Pool.Priority | undefined
   /** Whether the upstream gets the client's `Host` instead of its own. Off by default. */
   readonly preserveHost?: boolean | undefined
+  /** Whom to believe, and what to tell, of where requests come from. What is not said here is as `Forwarded.layer` says. */
+  readonly forwarded?: Forwarded.Options | undefined
 }
 
 const isGroupRef = (u: unknown): u is Group.Ref<unknown> => Group.isGroup(u) || Context.isKey(u)
@@ -106,7 +110,8 @@ const schema = Schema.Struct({
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),
   priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
-  preserveHost: Schema.optional(Schema.Boolean)
+  preserveHost: Schema.optional(Schema.Boolean),
+  forwarded: Schema.optional(optionsSchema)
 })
 const routeSchema = Schema.Struct({ ...schema.fields, method: Schema.optional(Schema.String) })
 
@@ -160,6 +165,7 @@ const settings = (
       options,
       upstream: Upstream.isUpstream(upstream) ? upstream : yield* Upstream.make(upstream),
       idle: Duration.fromInputUnsafe(idle),
+      forwarding: undefined,
       isOwn
     }
   })
@@ -293,13 +299,14 @@ export const route = <
         settings(path, routeSchema, options, (...read) => table.agrees(...read, self))
       )
       const transport = yield* Transport
+      const forwarding = new Forwarding({ ...(yield* Forwarded.Defaults), ...options.forwarded })
       const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
       table.add(method, path, self)
       const answer: Effect.Effect<
         HttpServerResponse,
         FallbackError<Fallback>,
         HttpServerRequest | Scope.Scope | RewriteR | RewriteResponseR | FallbackServices<Fallback>
-      > = serve({ ...checked, group, transport })
+      > = serve({ ...checked, group, transport, forwarding })
       yield* router.add(method, path, answer)
     })
   )

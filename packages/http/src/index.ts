@@ -2,6 +2,7 @@
  * @since 0.1.0
  */
 export * as Client from "./Client.ts"
+export * as Forwarded from "./Forwarded.ts"
 export * as HeaderList from "./HeaderList.ts"
 export * as Proxy from "./Proxy.ts"
 export * as Rewrite from "./Rewrite.ts"
