@@ -74,11 +74,7 @@ export class Forwarding {
   passes(via: string | undefined): number {
     const self = this.passedBy
     if (via === undefined || self === undefined || !via.includes(self)) return 0
-    // A comment may hold anything, commas too.
-    return via.replaceAll(/\((?:[^()\\]|\\.)*\)/g, " ").split(",").filter((entry) =>
-      entry.trim().split(/[ \t]+/)[1] === self
-    )
-      .length
+    return withoutComments(via).split(",").filter((entry) => entry.trim().split(/[ \t]+/)[1] === self).length
   }
 
   /** `Via`, added to what a request has of it. */
@@ -166,3 +162,17 @@ const elementOf = ({ host, peer, proto }: Own): Elements.Element => ({
   ...(host === undefined ? {} : { host }),
   proto
 })
+
+// They may hold anything, commas and comments too (RFC 9110, section 5.6.5).
+const withoutComments = (via: string): string => {
+  let rest = ""
+  let depth = 0
+  for (let i = 0; i < via.length; i++) {
+    const char = via[i]!
+    if (depth > 0 && char === "\\") i++
+    else if (char === "(") depth++
+    else if (depth === 0) rest += char
+    else if (char === ")") depth--
+  }
+  return rest
+}

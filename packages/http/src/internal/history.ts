@@ -35,7 +35,7 @@ const listOf = <A>(raw: HeaderList.HeaderList, name: string, read: (item: string
   const list = new Items<A>()
   for (const value of HeaderList.getAll(raw, name).toReversed()) {
     for (const part of value.split(",").toReversed()) {
-      const item = part.replaceAll(/^[ \t]+|[ \t]+$/g, "")
+      const item = part.trim()
       if (item !== "" && !list.add(read(item))) return list
     }
   }

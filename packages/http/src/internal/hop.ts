@@ -10,9 +10,9 @@ export interface Node {
 }
 
 const port = "(:(?:\\d{1,5}|_[\\w.-]+))?"
-const bracketed = new RegExp(`^\\[([0-9a-f:.]+)(?:%[\\w.~-]+)?\\]${port}$`, "i")
+const bracketed = new RegExp(`^\\[([0-9a-f.]*:[0-9a-f:.]+)(?:%[\\w.~-]+)?\\]${port}$`, "i")
 const dotted = new RegExp(`^(\\d[\\d.]+)${port}$`)
-const bare = /^([0-9a-f:.]+:[0-9a-f:.]*)(?:%[\w.~-]+)?$/i
+const bare = /^([0-9a-f.]*:[0-9a-f:.]*)(?:%[\w.~-]+)?$/i
 // RFC 7239, sections 6.2 and 6.3.
 const hidden = new RegExp(`^(?:unknown|_[\\w.-]+)${port}$`, "i")
 
