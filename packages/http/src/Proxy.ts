@@ -25,8 +25,10 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as CallContext from "./CallContext.ts"
+import * as Forwarded from "./Forwarded.ts"
 import { options as callContext } from "./internal/callContext.ts"
 import { failure as answerTo } from "./internal/failures.ts"
+import { Forwarding, optionsSchema } from "./internal/Forwarding.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
 import type { ProxyRequest, ProxyResponse } from "./Rewrite.ts"
@@ -97,6 +99,8 @@ export interface Options<
   readonly callContext?: CallContext.Options | undefined
   /** Whether the upstream gets the client's `Host` instead of its own. Off by default. */
   readonly preserveHost?: boolean | undefined
+  /** Whom to believe, and what to tell, of where requests come from. What is not said here is as `Forwarded.layer` says. */
+  readonly forwarded?: Forwarded.Options | undefined
 }
 
 const isGroupRef = (u: unknown): u is Group.Ref<unknown> => Group.isGroup(u) || Context.isKey(u)
@@ -115,7 +119,8 @@ const schema = Schema.Struct({
   priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
   criticality: Schema.optional(Schema.Literals(Criticality.levels)),
   callContext: Schema.optional(callContext),
-  preserveHost: Schema.optional(Schema.Boolean)
+  preserveHost: Schema.optional(Schema.Boolean),
+  forwarded: Schema.optional(optionsSchema)
 })
 const routeSchema = Schema.Struct({ ...schema.fields, method: Schema.optional(Schema.String) })
 
@@ -169,6 +174,7 @@ const settings = (
       options,
       upstream: Upstream.isUpstream(upstream) ? upstream : yield* Upstream.make(upstream),
       idle: Duration.fromInputUnsafe(idle),
+      forwarding: undefined,
       isOwn
     }
   })
@@ -302,13 +308,14 @@ export const route = <
         settings(path, routeSchema, options, (...read) => table.agrees(...read, self))
       )
       const transport = yield* Transport
+      const forwarding = new Forwarding({ ...(yield* Forwarded.Defaults), ...options.forwarded })
       const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
       table.add(method, path, self)
       const answer: Effect.Effect<
         HttpServerResponse,
         FallbackError<Fallback>,
         HttpServerRequest | Scope.Scope | RewriteR | RewriteResponseR | FallbackServices<Fallback>
-      > = serve({ ...checked, group, transport })
+      > = serve({ ...checked, group, transport, forwarding })
       yield* router.add(method, path, answer)
     })
   )

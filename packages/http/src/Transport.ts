@@ -77,6 +77,8 @@ export interface Response {
   readonly statusText: string | undefined
   /** As received, hop-by-hop fields included. */
   readonly headers: HeaderList
+  /** The version of HTTP that it was received in, such as `"2.0"`: for `Via`. `"1.1"` by default. */
+  readonly version?: string | undefined
   /** Whole, if it was there with the head; a `Stream`, or whatever the server at hand can pipe, otherwise. */
   readonly body: HttpBody.HttpBody
 }

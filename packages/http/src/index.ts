@@ -3,6 +3,7 @@
  */
 export * as CallContext from "./CallContext.ts"
 export * as Client from "./Client.ts"
+export * as Forwarded from "./Forwarded.ts"
 export * as HeaderList from "./HeaderList.ts"
 export * as Proxy from "./Proxy.ts"
 export * as Rewrite from "./Rewrite.ts"

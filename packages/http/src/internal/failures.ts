@@ -8,6 +8,7 @@ const answer = (code: number, message: string, headers?: { readonly [name: strin
   HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code, headers })
 
 export const badRequest = answer(400, "bad request")
+export const loopDetected = answer(508, "loop detected")
 export const internalError = answer(500, "internal server error")
 const badGateway = answer(502, "bad gateway")
 const unavailable = answer(503, "service unavailable")

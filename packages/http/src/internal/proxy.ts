@@ -10,12 +10,15 @@ import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import * as Forwarded from "../Forwarded.ts"
+import * as HeaderList from "../HeaderList.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
@@ -24,11 +27,13 @@ import { UpstreamError } from "../UpstreamError.ts"
 import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
+import { Forwarding } from "./Forwarding.ts"
 import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
-import { isFinal, reason, wrongResponse } from "./sendable.ts"
+import { isFinal, reason, wrongFields, wrongResponse } from "./sendable.ts"
+import { traced } from "./trace.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -41,6 +46,8 @@ export interface Settings {
   readonly options: Proxy.Options<any, any, any, any>
   readonly upstream: Upstream
   readonly idle: Duration.Duration | undefined
+  /** Where it is known beforehand, as with the transport. */
+  readonly forwarding: Forwarding | undefined
   /** Whether a path, resolved, is the route's own in every reading. */
   readonly isOwn: (method: string, path: string, hadDots: boolean) => boolean
 }
@@ -52,9 +59,18 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
   const sending = asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined
+  const forwardingIn = settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!
   const answered = Effect.gen(function*() {
     const source = yield* HttpServerRequest
-    const received = receive(source, upstream, options.preserveHost === true)
+    const forwarding = forwardingIn(Fiber.getCurrent()!)
+    const passes = forwarding.passes(source.headers["via"])
+    if (passes >= forwarding.maxPasses) {
+      return yield* Effect.as(
+        Effect.logWarning(`a loop: the request has passed ${forwarding.passedBy} ${passes} times before`),
+        Failures.loopDetected
+      )
+    }
+    const received = receive(source, upstream, options.preserveHost === true, forwarding)
     const path = received && Path.resolve(received.path)
     if (received === undefined || path === undefined) return Failures.badRequest
     const route = yield* Effect.serviceOption(HttpRouter.RouteContext)
@@ -65,7 +81,7 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     let outgoing = toTransport(request, idle)
     if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
 
-    const transport = settings.transport ?? (yield* Transport)
+    const transport = traced(settings.transport ?? (yield* Transport), Fiber.getCurrent()!, source)
     const state = new Exchange()
     if (sending !== undefined) state.send = { sending, criticality: yield* Criticality.current }
     // What is not believed is not passed on to someone who would believe this gateway.
@@ -77,11 +93,9 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     const answer: Response | Answer = yield* exchange(request, outgoing, transport, state)
     if (HttpServerResponse.isHttpServerResponse(answer)) return answer
 
-    const response: ProxyResponse = {
-      ...answer,
-      statusText: reason(answer.statusText),
-      headers: endToEnd(answer.headers, "response")
-    }
+    const headers = endToEnd(answer.headers, "response")
+    forwarding.addResponseVia(headers, answer.version ?? "1.1")
+    const response: ProxyResponse = { ...answer, statusText: reason(answer.statusText), headers }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
     const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
@@ -90,6 +104,20 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   })
   const served = receiving === undefined ? answered : receiveWith(receiving, answered)
   return options.criticality === undefined ? served : Criticality.provide(served, options.criticality)
+}
+
+// A handler finds the gateway's options as each request comes; they are the same ones as a rule.
+const forwardingOf = (own: Forwarded.Options | undefined) => {
+  let last: Forwarded.Options | undefined
+  let forwarding: Forwarding | undefined
+  return (fiber: Fiber.Fiber<unknown, unknown>): Forwarding => {
+    const defaults = fiber.getRef(Forwarded.Defaults)
+    if (forwarding === undefined || defaults !== last) {
+      forwarding = new Forwarding({ ...defaults, ...own })
+      last = defaults
+    }
+    return forwarding
+  }
 }
 
 // A route that was found by another spelling of its literal part: whoever is behind may find another one.
@@ -181,10 +209,16 @@ const exchangeWith = ({ group, key, options }: Settings) =>
           failure._tag === "UpstreamError" ? Effect.logWarning(failure.message) : Effect.void,
           options.fallback === undefined
             ? Effect.succeed(Failures.failure(failure))
-            : toEffect(options.fallback(failure, request))
+            : Effect.flatMap(toEffect(options.fallback(failure, request)), sendable)
         )
     }
   )
+
+// Node would refuse the fields when it is too late to say why.
+const sendable = (answer: Answer): Effect.Effect<Answer> => {
+  const wrong = wrongFields(HeaderList.fromHeaders(answer.headers))
+  return wrong === undefined ? Effect.succeed(answer) : refuse("fallback", Cause.die(new Error(wrong)))
+}
 
 /** Runs a function of the user's. If it fails or dies, that is the answer to this request, and a line in the log. */
 const perform = <A, Args extends ReadonlyArray<unknown>>(
