@@ -22,6 +22,7 @@ import type { Upstream } from "../Upstream.ts"
 import { UpstreamError } from "../UpstreamError.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
+import { malformed } from "./malformed.ts"
 import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
@@ -49,6 +50,10 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const exchange = exchangeWith(settings)
   return Effect.gen(function*() {
     const source = yield* HttpServerRequest
+    const wrong = malformed(source)
+    if (wrong !== undefined) {
+      return yield* Effect.as(Effect.logInfo(`a request was refused: ${wrong}`), Failures.malformed)
+    }
     const received = receive(source, upstream, options.preserveHost === true)
     const path = received && Path.resolve(received.path)
     if (received === undefined || path === undefined) return Failures.badRequest
@@ -74,8 +79,8 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
-    const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
-    if (wrong !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(wrong)))
+    const unsendable = rewritten === response ? undefined : wrongResponse(rewritten)
+    if (unsendable !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(unsendable)))
     return toResponse(rewritten, response, yield* Effect.context<never>())
   })
 }
