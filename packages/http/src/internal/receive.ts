@@ -6,6 +6,7 @@ import type { Body } from "../Transport.ts"
 import type { Upstream } from "../Upstream.ts"
 import { endToEnd } from "./endToEnd.ts"
 import type { Forwarding } from "./Forwarding.ts"
+import { isAuthority } from "./malformed.ts"
 import * as Path from "./path.ts"
 
 // What Node's and the Web's request have that Effect's doesn't show.
@@ -26,7 +27,8 @@ export const receive = (
   forwarding: Forwarding
 ): ProxyRequest | undefined => {
   const node = source.source as Source
-  const target = Path.split(targetOf(source, node))
+  const url = targetOf(source, node)
+  const target = url === undefined ? undefined : Path.split(url)
   if (target === undefined) return undefined
   const raw = node.rawHeaders ?? HeaderList.fromHeaders(source.headers)
   const headers = endToEnd(raw, "request")
@@ -37,10 +39,14 @@ export const receive = (
   return { method: source.method, ...target, headers, body: bodyOf(source, node), upstream, clientAddress, source }
 }
 
+const absolute = /^https?:\/\/([^/?#]*)/i
+
 // Effect puts the target of a proxy request (RFC 9112, section 3.2.2) through WHATWG's parser, which resolves what is to be judged.
-const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url }: Source): string => {
+const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url }: Source): string | undefined => {
   if (rawHeaders === undefined || url === undefined || url.startsWith("/")) return source.url
-  const path = url.replace(/^https?:\/\/[^/?#]*/i, "")
+  const [origin, authority] = absolute.exec(url) ?? []
+  if (origin === undefined || !isAuthority(authority!) || !URL.canParse(origin)) return undefined
+  const path = url.slice(origin.length)
   return path.startsWith("/") ? path : `/${path}`
 }
 
