@@ -200,7 +200,8 @@ const rows: ReadonlyArray<Row> = [
 /** Answers as soon as it has a head, or never; the rest of the request it reads. */
 const answering = (answer: string | undefined): RawUpstream.Script => (wire) =>
   Effect.gen(function*() {
-    while (answer !== undefined) {
+    if (answer === undefined) return
+    while (true) {
       yield* wire.until("a head", ({ received }) => parseHead(received))
       wire.send(answer)
       if (answer === answers.close) wire.end()

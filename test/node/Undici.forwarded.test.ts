@@ -1,5 +1,5 @@
 import { Group } from "@blackgate/core"
-import { Forwarded, Proxy, Rewrite } from "@blackgate/http"
+import { type Forwarded, Proxy, Rewrite } from "@blackgate/http"
 import { Undici } from "@blackgate/node"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
