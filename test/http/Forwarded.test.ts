@@ -1,10 +1,9 @@
 import { Group, InvalidOptions } from "@blackgate/core"
 import { Forwarded, type HeaderList, Proxy, Transport } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Exit, Layer, Logger, Option } from "effect"
+import { Cause, Effect, Exit, Layer, Logger, Option } from "effect"
 import { HttpEffect, HttpMiddleware, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { IpNetwork } from "effect/net"
-import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
 import { router, target } from "./requests.ts"
 
@@ -453,7 +452,8 @@ describe("9. Via", () => {
     }))
 })
 
-it.effect("9. what is long and odd is read in no time", () =>
+// Were any of it read again for each of its parts, this would not be over before the test's time is.
+it.effect("9. what is long and odd is read once", () =>
   Effect.gen(function*() {
     const long = 100_000
     for (const odd of [":", " ", "(\\(", ",", "\"", ";", "for=\"\\", "[", "%", "a=", "/..", "1.1 blackgate-one ("]) {
@@ -461,10 +461,7 @@ it.effect("9. what is long and odd is read in no time", () =>
       const names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"]
       const headers = Object.fromEntries(names.map((name) => [name, value]))
       for (const read of ["x-forwarded", "forwarded"] as const) {
-        const [time] = yield* TestClock.withLive(
-          Effect.timed(ask(headers, { gateway: { trust: ["10.0.0.0/8"], read, instance: "one" } }))
-        )
-        assert.isBelow(Duration.toMillis(time), 1000, odd)
+        yield* ask(headers, { gateway: { trust: ["10.0.0.0/8"], read, instance: "one" } })
       }
     }
   }))
