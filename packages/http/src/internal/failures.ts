@@ -8,6 +8,8 @@ const answer = (code: number, message: string, headers?: { readonly [name: strin
   HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code, headers })
 
 export const badRequest = answer(400, "bad request")
+export const forbidden = answer(403, "forbidden")
+export const notImplemented = answer(501, "not implemented")
 export const internalError = answer(500, "internal server error")
 const badGateway = answer(502, "bad gateway")
 const unavailable = answer(503, "service unavailable")

@@ -1,0 +1,159 @@
+import { protocols } from "@blackgate/http/Upgrade"
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import * as Http from "node:http"
+import type * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import { watch } from "./Connections.ts"
+import type { End } from "./Joint.ts"
+
+/** How much a client may say before it has an answer, and still be heard to leave. */
+const mostEarly = 64 * 1024
+
+/** How long a client has to read the last answer on its connection. */
+const grace = 500
+
+const noWatcher = { clientGone: () => {} }
+
+const offers = new WeakMap<Http.IncomingMessage, Offer>()
+const declined = new WeakSet<Http.IncomingMessage>()
+
+// Node 26 parses the body of such a request; before, it is in the way.
+const parsesBodies = Number(process.versions.node.split(".")[0]) >= 26
+
+/**
+ * A connection that a server has given away, with the request that asked for another protocol.
+ *
+ * It becomes a tunnel; or the request gets an ordinary answer, and the connection goes back to the server. Effect would close it.
+ */
+export class Offer {
+  private readonly server: Http.Server
+  private readonly request: Http.IncomingMessage
+  private readonly stream: Duplex
+  private readonly listeners: ReadonlyMap<string | symbol, ReadonlyArray<unknown>>
+  private readonly early: Array<Buffer> = []
+  private earlyBytes = 0
+  private response: Http.ServerResponse | undefined = undefined
+
+  constructor(server: Http.Server, request: Http.IncomingMessage, stream: Duplex, head: Buffer) {
+    this.server = server
+    this.request = request
+    this.stream = stream
+    if (head.length > 0) this.onEarly(head)
+    watch(request.socket, noWatcher)() // its listener is to stay
+    this.listeners = new Map(["error", "close"].map((event) => [event, stream.listeners(event)]))
+  }
+
+  static of(source: HttpServerRequest): Offer | undefined {
+    return source.source instanceof Http.IncomingMessage ? offers.get(source.source) : undefined
+  }
+
+  /** A client that leaves is noticed from now on, and an ordinary answer does not end its connection. */
+  keep(source: HttpServerRequest): void {
+    const { request, stream } = this
+    // A body is still to be read from this connection, by whoever wants it.
+    if (this.response !== undefined || stream !== request.socket || stream.destroyed) return
+    const response = this.response = NodeHttpServerRequest.toServerResponse(source) as Http.ServerResponse
+    if (response.writableEnded) return
+    if (/(?:^|,)\s*close\s*(?:,|$)/i.test(request.headers.connection ?? "")) response.shouldKeepAlive = false
+    // Effect's own, which ends the connection.
+    response.removeAllListeners("finish").once("finish", this.onAnswered)
+    stream.on("data", this.onEarly).on("end", this.onEnd)
+  }
+
+  /** The connection, for a tunnel. What was said before comes first. */
+  take(): End {
+    const { request, stream } = this
+    this.release()
+    return { stream, socket: request.socket }
+  }
+
+  /** The tunnel is over: nothing is to be answered any more. */
+  close(): void {
+    this.response?.destroy()
+  }
+
+  private release(): void {
+    const { early, response, stream } = this
+    stream.off("data", this.onEarly).off("end", this.onEnd)
+    if (response?.socket) response.detachSocket(response.socket)
+    // As Node hands it over: whoever reads next makes it flow.
+    stream.pause()
+    Object.assign(stream, { readableFlowing: null })
+    if (early.length > 0 && !stream.destroyed) stream.unshift(Buffer.concat(early))
+  }
+
+  private readonly onEarly = (chunk: Buffer): void => {
+    this.early.push(chunk)
+    this.earlyBytes += chunk.length
+    if (this.earlyBytes > mostEarly) this.stream.pause()
+  }
+
+  // As Node does with any client that ends its side before it has its answer. Effect interrupts the request.
+  private readonly onEnd = (): void => {
+    this.stream.destroy()
+  }
+
+  private readonly onAnswered = (): void => {
+    const { response, server } = this
+    const socket = this.request.socket
+    this.release()
+    if (socket.destroyed) return
+    const isLast = (response as unknown as { readonly _last: boolean })._last
+    if (isLast || !server.listening) return lastWords(socket)
+    for (const [event, before] of this.listeners) {
+      for (const listener of socket.listeners(event)) {
+        if (!before.includes(listener)) socket.off(event, listener as () => void)
+      }
+    }
+    server.emit("encrypted" in socket ? "secureConnection" : "connection", socket)
+  }
+}
+
+const lastWords = (socket: Net.Socket): void => {
+  socket.end()
+  socket.resume()
+  const timer = setTimeout(() => socket.destroy(), grace)
+  socket.once("close", () => clearTimeout(timer))
+}
+
+/** What becomes of a request that asks for another protocol: see `Upgrade.Upgrades`. */
+export const stateOf = (source: HttpServerRequest): "ready" | "declined" | "unknown" => {
+  const request = source.source
+  if (!(request instanceof Http.IncomingMessage)) return "unknown"
+  const offer = offers.get(request)
+  offer?.keep(source)
+  return offer !== undefined ? "ready" : declined.has(request) ? "declined" : "unknown"
+}
+
+const accepting = new WeakSet<Http.Server>()
+
+interface Decides {
+  shouldUpgradeCallback?: (this: Http.Server, request: Http.IncomingMessage) => boolean
+}
+
+/** Makes a server's upgrades offers, if they may be. It has to come before whoever else listens for them. */
+export const acceptFor = (server: Http.Server): void => {
+  if (accepting.has(server)) return
+  accepting.add(server)
+  server.prependListener("upgrade", (request: Http.IncomingMessage, stream: Duplex, head: Buffer) => {
+    if (server.listenerCount("upgrade") === 1) return stream.destroy() // nobody else is there any more
+    offers.set(request, new Offer(server, request, stream, head))
+  })
+  const decides = server as Decides
+  const before = decides.shouldUpgradeCallback
+  decides.shouldUpgradeCallback = (request) => {
+    if (before !== undefined && !before.call(server, request)) return false
+    if (mayUpgrade(request)) return true
+    declined.add(request)
+    return false
+  }
+}
+
+const mayUpgrade = (request: Http.IncomingMessage): boolean => {
+  const { headers, httpVersion, socket } = request
+  const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
+  // Behind an answer that is still under way, what is written to the connection would come in the middle of that.
+  const isBehind = (socket as { readonly _httpMessage?: unknown })._httpMessage != null
+  return httpVersion === "1.1" && protocols(headers.upgrade) !== undefined && !isBehind && (parsesBodies || !hasBody)
+}
