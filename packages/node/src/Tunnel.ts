@@ -15,8 +15,8 @@ import { acceptFor } from "./internal/Offer.ts"
  * **Details**
  *
  * Effect's own WebSockets, on other routes of that server, work as before. A request that gets an ordinary answer leaves its
- * connection open for the next one. `Upgrade: h2c` is ignored, and so is an `Upgrade` that is pipelined behind a request whose answer
- * is under way, and, before Node 26, that of a request with a body: these go on as plain requests.
+ * connection open for the next one. An `Upgrade` that is pipelined behind a request whose answer is under way is ignored, and so is,
+ * before Node 26, that of a request with a body: these go on as plain requests, the last on their connections.
  *
  * **Gotchas**
  *

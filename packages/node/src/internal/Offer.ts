@@ -1,4 +1,3 @@
-import { protocols } from "@blackgate/http/Upgrade"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Http from "node:http"
@@ -146,6 +145,10 @@ export const acceptFor = (server: Http.Server): void => {
     if (before !== undefined && !before.call(server, request)) return false
     if (mayUpgrade(request)) return true
     declined.add(request)
+    // Node forgets what was read with it and stands behind it. Whoever waits for an answer to that is to know, and asks again.
+    server.prependOnceListener("request", (next: Http.IncomingMessage, response: Http.ServerResponse) => {
+      if (next === request) response.shouldKeepAlive = false
+    })
     return false
   }
 }
@@ -155,5 +158,5 @@ const mayUpgrade = (request: Http.IncomingMessage): boolean => {
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
   // Behind an answer that is still under way, what is written to the connection would come in the middle of that.
   const isBehind = (socket as { readonly _httpMessage?: unknown })._httpMessage != null
-  return httpVersion === "1.1" && protocols(headers.upgrade) !== undefined && !isBehind && (parsesBodies || !hasBody)
+  return httpVersion === "1.1" && !isBehind && (parsesBodies || !hasBody)
 }
