@@ -1,16 +1,10 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Http from "node:http"
-import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import { watch } from "./Connections.ts"
+import { Early, lastWords } from "./Early.ts"
 import type { End } from "./Joint.ts"
-
-/** How much a client may say before it has an answer, and still be heard to leave. */
-const mostEarly = 64 * 1024
-
-/** How long a client has to read the last answer on its connection. */
-const grace = 500
 
 const noWatcher = { clientGone: () => {} }
 
@@ -30,15 +24,14 @@ export class Offer {
   private readonly request: Http.IncomingMessage
   private readonly stream: Duplex
   private readonly listeners: ReadonlyMap<string | symbol, ReadonlyArray<unknown>>
-  private readonly early: Array<Buffer> = []
-  private earlyBytes = 0
+  private readonly early: Early
   private response: Http.ServerResponse | undefined = undefined
 
   constructor(server: Http.Server, request: Http.IncomingMessage, stream: Duplex, head: Buffer) {
     this.server = server
     this.request = request
     this.stream = stream
-    if (head.length > 0) this.onEarly(head)
+    this.early = new Early(stream, head)
     watch(request.socket, noWatcher)() // its listener is to stay
     this.listeners = new Map(["error", "close"].map((event) => [event, stream.listeners(event)]))
   }
@@ -57,7 +50,7 @@ export class Offer {
     if (/(?:^|,)\s*close\s*(?:,|$)/i.test(request.headers.connection ?? "")) response.shouldKeepAlive = false
     // Effect's own, which ends the connection.
     response.removeAllListeners("finish").once("finish", this.onAnswered)
-    stream.on("data", this.onEarly).on("end", this.onEnd)
+    this.early.watch()
   }
 
   /** The connection, for a tunnel. What was said before comes first. */
@@ -73,24 +66,9 @@ export class Offer {
   }
 
   private release(): void {
-    const { early, response, stream } = this
-    stream.off("data", this.onEarly).off("end", this.onEnd)
+    const { early, response } = this
     if (response?.socket) response.detachSocket(response.socket)
-    // As Node hands it over: whoever reads next makes it flow.
-    stream.pause()
-    Object.assign(stream, { readableFlowing: null })
-    if (early.length > 0 && !stream.destroyed) stream.unshift(Buffer.concat(early))
-  }
-
-  private readonly onEarly = (chunk: Buffer): void => {
-    this.early.push(chunk)
-    this.earlyBytes += chunk.length
-    if (this.earlyBytes > mostEarly) this.stream.pause()
-  }
-
-  // As Node does with any client that ends its side before it has its answer. Effect interrupts the request.
-  private readonly onEnd = (): void => {
-    this.stream.destroy()
+    early.release()
   }
 
   private readonly onAnswered = (): void => {
@@ -107,13 +85,6 @@ export class Offer {
     }
     server.emit("encrypted" in socket ? "secureConnection" : "connection", socket)
   }
-}
-
-const lastWords = (socket: Net.Socket): void => {
-  socket.end()
-  socket.resume()
-  const timer = setTimeout(() => socket.destroy(), grace)
-  socket.once("close", () => clearTimeout(timer))
 }
 
 /** What becomes of a request that asks for another protocol: see `Upgrade.Upgrades`. */
