@@ -29,7 +29,9 @@ const Gateway = HttpRouter.serve(
   }),
   { disableLogger: true, disableListenLog: true }
 ).pipe(
-  Layer.provideMerge(Layer.merge(Api.layer({ pool: { maxConcurrent: 10 } }), Sockets.layer({ pool: { maxConcurrent: 2 } }))),
+  Layer.provideMerge(
+    Layer.merge(Api.layer({ pool: { maxConcurrent: 10 } }), Sockets.layer({ pool: { maxConcurrent: 2 } }))
+  ),
   Layer.provide(Undici.layer),
   // `accept` lets the server give its connections away.
   Layer.provideMerge(NodeHttpServer.layer(() => Tunnel.accept(createServer()), { host: "127.0.0.1", port: 0 }))

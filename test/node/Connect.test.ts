@@ -125,7 +125,9 @@ describe("26. CONNECT", { timeout: 30_000 }, () => {
         timeout: 100,
         resolve: (host) => host === "slow.test" ? Effect.never : Effect.fail("no such name")
       }, { maxConcurrent: 1 })
-      for (const [target, expected] of [[`127.0.0.1:${dead}`, 502], ["none.test:1", 502], ["slow.test:1", 504]] as const) {
+      for (
+        const [target, expected] of [[`127.0.0.1:${dead}`, 502], ["none.test:1", 502], ["slow.test:1", 504]] as const
+      ) {
         const client = yield* gateway.connect
         client.send(ask(target))
         assert.strictEqual(status(yield* client.message()), expected)
@@ -163,7 +165,15 @@ describe("26. where CONNECT may go", { timeout: 30_000 }, () => {
     Effect.gen(function*() {
       const upstream = yield* silent
       const allow = [`127.0.0.1:${upstream.port}`, "*.example.test:443"]
-      for (const target of [`127.0.0.1:${upstream.port + 1}`, `localhost:${upstream.port}`, "example.test:443", "notexample.test:443", `[::1]:${upstream.port}`]) {
+      for (
+        const target of [
+          `127.0.0.1:${upstream.port + 1}`,
+          `localhost:${upstream.port}`,
+          "example.test:443",
+          "notexample.test:443",
+          `[::1]:${upstream.port}`
+        ]
+      ) {
         assert.strictEqual(yield* statusOf({ allow }, target), 403, target)
       }
       assert.strictEqual(upstream.wires.length, 0)
@@ -172,7 +182,9 @@ describe("26. where CONNECT may go", { timeout: 30_000 }, () => {
   it.live("not to an address that is not public, whatever its name: neither by a wildcard, nor among public ones", () =>
     Effect.gen(function*() {
       const upstream = yield* silent
-      const answers = [["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"], ["8.8.8.8", "127.0.0.1"], ["::1"], ["::ffff:127.0.0.1"]]
+      const answers = [["127.0.0.1"], ["10.0.0.1"], ["169.254.169.254"], ["8.8.8.8", "127.0.0.1"], ["::1"], [
+        "::ffff:127.0.0.1"
+      ]]
       for (const addresses of answers) {
         const resolve = () => Effect.succeed(addresses)
         assert.strictEqual(yield* statusOf({ allow: ["a.test:*"], resolve }, `a.test:${upstream.port}`), 403)

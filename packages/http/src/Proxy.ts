@@ -245,8 +245,7 @@ export const handler = <
   HttpServerResponse,
   FallbackError<Fallback>,
   Services<Self, RewriteR, RewriteResponseR, Fallback, Tunnels>
-> =>
-  serve(Effect.runSync(settings("proxy", schema, options, () => true)))
+> => serve(Effect.runSync(settings("proxy", schema, options, () => true)))
 
 /**
  * A route of Effect's `HttpRouter` whose requests go to an upstream.

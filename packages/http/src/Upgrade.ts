@@ -61,7 +61,10 @@ export interface Switched extends Transport.Response {
    * Sends the head to the client, and makes a tunnel of the two connections. `closed` is called once nothing of either is left.
    * `Upgrade` and `Connection` are the transport's.
    */
-  readonly join: (head: { readonly statusText: string | undefined; readonly headers: HeaderList }, closed: () => void) => void
+  readonly join: (
+    head: { readonly statusText: string | undefined; readonly headers: HeaderList },
+    closed: () => void
+  ) => void
 }
 
 /**

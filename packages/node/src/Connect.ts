@@ -28,6 +28,7 @@ import { isIn, isPublic, ranges } from "./internal/addresses.ts"
 import { type Authority, authority, pattern } from "./internal/authority.ts"
 import { Dial, type Dialed } from "./internal/Dial.ts"
 import { Early, lastWords } from "./internal/Early.ts"
+import { isAnswering } from "./internal/Offer.ts"
 import { Tunnels } from "./internal/Tunnels.ts"
 
 /**
@@ -141,7 +142,8 @@ export const layer = <Self = never>(
 ): Layer.Layer<never, never, Self> =>
   Layer.effectDiscard(Effect.gen(function*() {
     yield* Effect.orDie(InvalidOptions.check<unknown>("Connect.layer", schema, options))
-    const { drain = "5 seconds", idle = "5 minutes", key = "connect", resolve = lookup, timeout = "10 seconds" } = options
+    const { drain = "5 seconds", idle = "5 minutes", key = "connect", resolve = lookup, timeout = "10 seconds" } =
+      options
     const allowed = options.allow.map((text) => pattern(text)!)
     const reachable = ranges(options.ranges ?? [])!
     const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
@@ -204,8 +206,7 @@ export const layer = <Self = never>(
     const context = yield* Effect.context<never>()
     const listener = (request: Http.IncomingMessage, stream: Duplex, head: Buffer) => {
       stream.on("error", () => {})
-      // Behind an answer that is under way, another one would come in the middle of that.
-      if ((request.socket as { readonly _httpMessage?: unknown })._httpMessage != null) return stream.destroy()
+      if (isAnswering(request.socket)) return stream.destroy()
       const fiber = Fiber.runIn(Effect.runForkWith(context)(serve(request, stream, head)), fibers)
       // Once there is a tunnel, that sees to it.
       stream.once("close", () => {

@@ -34,6 +34,8 @@ export class Joint {
 
   start(): void {
     const { client, idle, upstream } = this
+    // A server for TLS does not have it so.
+    client.stream.allowHalfOpen = true
     client.socket.setNoDelay(true).setTimeout(0)
     // What moves in either direction moves here, while it is open.
     upstream.socket.setNoDelay(true).setTimeout(idle, this.onIdle)

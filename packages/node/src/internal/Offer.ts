@@ -1,6 +1,7 @@
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Http from "node:http"
+import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import { watch } from "./Connections.ts"
 import { Early, lastWords } from "./Early.ts"
@@ -76,7 +77,7 @@ export class Offer {
     const socket = this.request.socket
     this.release()
     if (socket.destroyed) return
-    const isLast = (response as unknown as { readonly _last: boolean })._last
+    const { _last: isLast } = response as unknown as { readonly _last: boolean }
     if (isLast || !server.listening) return lastWords(socket)
     for (const [event, before] of this.listeners) {
       for (const listener of socket.listeners(event)) {
@@ -127,7 +128,11 @@ export const acceptFor = (server: Http.Server): void => {
 const mayUpgrade = (request: Http.IncomingMessage): boolean => {
   const { headers, httpVersion, socket } = request
   const hasBody = headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0
-  // Behind an answer that is still under way, what is written to the connection would come in the middle of that.
-  const isBehind = (socket as { readonly _httpMessage?: unknown })._httpMessage != null
-  return httpVersion === "1.1" && !isBehind && (parsesBodies || !hasBody)
+  return httpVersion === "1.1" && !isAnswering(socket) && (parsesBodies || !hasBody)
+}
+
+/** Whether an answer to an earlier request is under way: what is written to the connection would come in the middle of that. */
+export const isAnswering = (socket: Net.Socket): boolean => {
+  const { _httpMessage: answer } = socket as { readonly _httpMessage?: unknown }
+  return answer !== undefined && answer !== null
 }

@@ -234,7 +234,9 @@ export class Opening implements Watcher, Cuttable {
       case "Empty":
         return undefined
       case "Incoming":
-        if (/^100-continue$/i.test(this.client.headers.expect ?? "")) this.client.socket.write("HTTP/1.1 100 Continue\r\n\r\n")
+        if (/^100-continue$/i.test(this.client.headers.expect ?? "")) {
+          this.client.socket.write("HTTP/1.1 100 Continue\r\n\r\n")
+        }
         return new RequestBody(this.client)
       case "Uint8Array":
         return body.body

@@ -3,7 +3,7 @@ import * as Net from "node:net"
 import * as Tls from "node:tls"
 
 /** Too long for a connection to be made. */
-export class ConnectTimeout extends Error {
+class ConnectTimeout extends Error {
   override readonly name = "ConnectTimeout"
 }
 
@@ -19,7 +19,7 @@ export const connectTo = ({ origin }: Upstream, timeout: number): Net.Socket => 
 }
 
 /** A connection that breaks unless it is made in time. */
-export const bounded = <S extends Net.Socket>(socket: S, made: "connect" | "secureConnect", timeout: number): S => {
+const bounded = <S extends Net.Socket>(socket: S, made: "connect" | "secureConnect", timeout: number): S => {
   const timer = setTimeout(() => socket.destroy(new ConnectTimeout(`no connection in ${timeout} ms`)), timeout)
   const clear = () => clearTimeout(timer)
   socket.once(made, clear).once("close", clear)
