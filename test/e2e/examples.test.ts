@@ -29,7 +29,14 @@ const programs: Record<string, ReadonlyArray<string>> = {
     "7 served, 5 shed"
   ],
   "promise-world.ts": ["200 {\"id\":1}", "401 NoSession"],
-  "web-handler.ts": ["200 saw GET /users/1?full=yes"]
+  "web-handler.ts": ["200 saw GET /users/1?full=yes"],
+  "websocket.ts": [
+    "/chat heard hello",
+    "/chat heard hi",
+    "tunnels: 2",
+    "a third: 503",
+    "a page of elsewhere: 403"
+  ]
 }
 
 // What those print, from their start to their end, that measure time: the part of it that is always so.

@@ -1,6 +1,6 @@
 import { CommandMetrics, Group, Pool } from "@blackgate/core"
 import { Proxy, type Transport } from "@blackgate/http"
-import { Undici } from "@blackgate/node"
+import { Tunnel, Undici } from "@blackgate/node"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { type HttpPlatform, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
@@ -55,15 +55,22 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, undici = {} }: { readonly pool?: Pool.Options; readonly undici?: Undici.Options } =
-    {}
+  { pool = { maxConcurrent: 100 }, tunnels = true, undici = {} }: {
+    readonly pool?: Pool.Options
+    readonly undici?: Undici.Options
+    /** Whether its server lets connections become tunnels. */
+    readonly tunnels?: boolean
+  } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
     const logs: Array<string> = []
     const name = `gateway ${++gateways}`
     const group = yield* Group.make(name, { pool })
     let listener: Server | undefined = undefined
-    const server = NodeHttpServer.layer(() => listener = createServer(), {
+    const server = NodeHttpServer.layer(() => {
+      listener = createServer()
+      return tunnels ? Tunnel.accept(listener) : listener
+    }, {
       port: 0,
       host: "127.0.0.1",
       gracefulShutdownTimeout: 10,

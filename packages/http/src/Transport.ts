@@ -23,6 +23,7 @@ import type { HeaderList } from "./HeaderList.ts"
 import { fromEffect } from "./internal/effectTransport.ts"
 import { overHttpClient } from "./internal/httpClientTransport.ts"
 import { inMemory } from "./internal/memoryTransport.ts"
+import type { Upgrades } from "./Upgrade.ts"
 import type { Upstream } from "./Upstream.ts"
 import type { UpstreamError } from "./UpstreamError.ts"
 
@@ -100,6 +101,8 @@ export class Transport extends Context.Service<Transport, {
    * failure. What ends it early does nothing after the end.
    */
   readonly send: (request: Request, call: Command.Completion<Response, UpstreamError>) => () => void
+  /** There if it can make tunnels: of WebSockets, say. Without it, a request for a WebSocket is answered with a 501. */
+  readonly upgrades?: Upgrades | undefined
 }>()("@blackgate/http/Transport") {}
 
 /**

@@ -22,6 +22,7 @@ import * as HeaderList from "../HeaderList.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
+import { isSwitched, type Request as UpgradeRequest, type Switched } from "../Upgrade.ts"
 import type { Upstream } from "../Upstream.ts"
 import { UpstreamError } from "../UpstreamError.ts"
 import { receiveWith, Receiving, Sending } from "./callContext.ts"
@@ -35,6 +36,7 @@ import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
 import { isFinal, reason, wrongFields, wrongResponse } from "./sendable.ts"
 import { traced } from "./trace.ts"
+import * as Upgrade from "./upgrade.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -44,19 +46,26 @@ export interface Settings {
   readonly group: Group.Ref<any>
   /** Where it is known beforehand; otherwise each request finds it in its context. */
   readonly transport: Transport["Service"] | undefined
-  readonly options: Proxy.Options<any, any, any, any>
+  readonly options: Proxy.Options<any, any, any, any, any>
   readonly upstream: Upstream
   readonly idle: Duration.Duration | undefined
   /** Where it is known beforehand, as with the transport. */
   readonly forwarding: Forwarding | undefined
+  /** How a request is served that asks for another protocol. */
+  readonly tunnels: {
+    readonly group: Group.Ref<any>
+    readonly idle: Duration.Duration | undefined
+    readonly total: Duration.Input | undefined
+  }
   /** Whether a path, resolved, is the route's own in every reading. */
   readonly isOwn: (method: string, path: string, hadDots: boolean) => boolean
 }
 
 /** The effect that answers a request. */
 export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
-  const { idle, isOwn, options, upstream } = settings
-  const exchange = exchangeWith(settings)
+  const { idle, isOwn, options, tunnels, upstream } = settings
+  const exchange = exchangeWith(settings, settings.group, options.total)
+  const tunnel = exchangeWith(settings, tunnels.group, tunnels.total)
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
   const sending = asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined
@@ -75,18 +84,22 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
         Failures.loopDetected
       )
     }
+    const transport = settings.transport ?? (yield* Transport)
+    const protocol = source.headers["upgrade"] === undefined
+      ? undefined
+      : yield* Upgrade.asked(source, options.upgrade ?? true, transport)
     const received = receive(source, upstream, options.preserveHost === true, forwarding)
     const path = received && Path.resolve(received.path)
     if (received === undefined || path === undefined) return Failures.badRequest
     const route = yield* Effect.serviceOption(HttpRouter.RouteContext)
     if (!isSpelled(route, path) || !isOwn(source.method, path, path !== received.path)) return Failures.badRequest
+    if (HttpServerResponse.isHttpServerResponse(protocol)) return protocol
 
     const request = yield* perform("rewrite", options.rewrite, { ...received, path })
     if (HttpServerResponse.isHttpServerResponse(request)) return request
-    let outgoing = toTransport(request, idle)
+    let outgoing = toTransport(request, protocol === undefined ? idle : tunnels.idle)
     if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
 
-    const transport = traced(settings.transport ?? (yield* Transport), Fiber.getCurrent()!, source)
     const state = new Exchange()
     if (sending !== undefined) state.send = { sending, criticality: yield* Criticality.current }
     // What is not believed is not passed on to someone who would believe this gateway.
@@ -95,7 +108,10 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     }
     // Whatever becomes of the response, its exchange ends with the request.
     yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => state.close()))
-    const answer: Response | Answer = yield* exchange(request, outgoing, transport, state)
+    const fiber = Fiber.getCurrent()!
+    const answer: Response | Answer = protocol === undefined
+      ? yield* exchange(request, outgoing, traced(transport, fiber, source), state)
+      : yield* tunnel(request, { ...outgoing, protocol } as Request, traced(switching(transport), fiber, source), state)
     if (HttpServerResponse.isHttpServerResponse(answer)) return answer
 
     const headers = endToEnd(answer.headers, "response")
@@ -103,6 +119,10 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     const response: ProxyResponse = { ...answer, statusText: reason(answer.statusText), headers }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
+    if (isSwitched(response)) {
+      if (rewritten.status === 101) return yield* join(response, rewritten)
+      yield* state.close()
+    }
     const unsendable = rewritten === response ? undefined : wrongResponse(rewritten)
     if (unsendable !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(unsendable)))
     return toResponse(rewritten, response, yield* Effect.context<never>())
@@ -123,6 +143,21 @@ const forwardingOf = (own: Forwarded.Options | undefined) => {
     }
     return forwarding
   }
+}
+
+// To the exchange, an agreement to switch is an answer as any other.
+const switching = ({ upgrades }: Transport["Service"]): Transport["Service"] => ({
+  send: (request, call) => upgrades!.open(request as UpgradeRequest, call)
+})
+
+/** Is what two connections are to each other for as long as they last. */
+const join = (switched: Switched, head: ProxyResponse): Effect.Effect<Answer> => {
+  const wrong = wrongResponse({ ...head, status: 200 })
+  if (wrong !== undefined) return refuse("rewriteResponse", Cause.die(new Error(wrong)))
+  return Effect.as(
+    Effect.callback<void>((resume) => switched.join(head, () => resume(Effect.void))),
+    HttpServerResponse.empty({ status: 101 })
+  )
 }
 
 // A route that was found by another spelling of its literal part: whoever is behind may find another one.
@@ -172,8 +207,8 @@ class Exchange {
       ? request
       : { ...request, headers: send.sending.write(request.headers, call.remaining(), send.criticality) }
     const stop = transport.send(sent, {
-      answer: (response) => isFinal(response.status) ? answer(response) : refuse(response),
-      end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
+      answer: (response) => isAnswer(response) ? answer(response) : refuse(response),
+      end: (exit) => end(exit._tag === "Success" && !isAnswer(exit.value) ? strange(request, exit.value) : exit)
     })
     this.stop = () => {
       stop()
@@ -189,12 +224,14 @@ class Exchange {
   }
 }
 
+const isAnswer = (response: Response): boolean => isFinal(response.status) || isSwitched(response)
+
 // Effect's servers would answer a 500 for it, without a word of why.
 const strange = ({ upstream }: Request, { status }: Response): Exit.Exit<never, UpstreamError> =>
   Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(`its status was ${status}`) }))
 
 // The arguments are what one exchange needs; the fallback is handed the same.
-const exchangeWith = ({ group, key, options }: Settings) =>
+const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: Duration.Input | undefined) =>
   Command.callback(
     key,
     (
@@ -207,7 +244,7 @@ const exchangeWith = ({ group, key, options }: Settings) =>
     {
       group,
       timeout: options.timeout,
-      total: options.total,
+      total,
       priority: options.priority,
       fallback: (failure: CommandError | UpstreamError, request: ProxyRequest): Effect.Effect<Answer, any, any> =>
         Effect.andThen(
