@@ -98,6 +98,7 @@ describe("26. an upgrade that the upstream agrees to", { timeout: 30_000 }, () =
         "X-Custom: \xe4",
         "Set-Cookie: a=1",
         "Set-Cookie: b=2",
+        "via: 1.1 blackgate",
         "Connection: Upgrade",
         "Upgrade: WebSocket"
       ])
