@@ -13,6 +13,7 @@ import type { Dispatcher } from "undici"
 import { unwatch, watch, type Watcher } from "./Connections.ts"
 import type { Origin } from "./Origins.ts"
 import { RequestBody } from "./RequestBody.ts"
+import { endsWithConnection } from "./Resets.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 
 const interrupted = Exit.interrupt()
@@ -124,8 +125,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     else if (!this.body.push(chunk)) controller.pause()
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     const { body, chunks, response } = this
+    const reset = this.origin.resets.current
+    if (reset !== undefined && endsWithConnection(response!.headers)) return this.onResponseError(controller, reset)
     if (body !== undefined) {
       this.end(Exit.succeed(response!))
       body.push(null)
