@@ -10,7 +10,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
-import { unwatch, watch, type Watcher } from "./Connections.ts"
+import { watch, type Watcher } from "./Connections.ts"
 import type { Origin } from "./Origins.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { endsWithConnection } from "./Resets.ts"
@@ -31,6 +31,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   private readonly origin: Origin
   private readonly client: Http.IncomingMessage | undefined
   private readonly socket: Net.Socket | undefined
+  private readonly unwatch: (() => void) | undefined
 
   private controller: Dispatcher.DispatchController | undefined = undefined
   private begun = false
@@ -46,7 +47,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     const source = request.source.source
     this.client = source instanceof Http.IncomingMessage ? source : undefined
     this.socket = this.client?.httpVersionMajor === 1 ? this.client.socket : undefined
-    if (this.socket !== undefined) watch(this.socket, this)
+    this.unwatch = this.socket && watch(this.socket, this)
   }
 
   start(): void {
@@ -165,7 +166,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   private leave(inOrder: boolean): void {
     this.over = true
-    if (this.socket !== undefined) unwatch(this.socket, this)
+    this.unwatch?.()
     if (this.begun) this.origin.end(inOrder)
   }
 
