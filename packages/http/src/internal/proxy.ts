@@ -7,13 +7,12 @@ import type { CommandError } from "@blackgate/core/CommandError"
 import * as Criticality from "@blackgate/core/Criticality"
 import type * as Group from "@blackgate/core/Group"
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
-import * as Fiber from "effect/Fiber"
+import type * as Fiber from "effect/Fiber"
 import * as HttpRouter from "effect/http/HttpRouter"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
@@ -24,17 +23,19 @@ import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
 import { isSwitched, type Request as UpgradeRequest, type Switched } from "../Upgrade.ts"
 import type { Upstream } from "../Upstream.ts"
-import { UpstreamError } from "../UpstreamError.ts"
+import type { UpstreamError } from "../UpstreamError.ts"
 import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
+import { Exchange } from "./Exchange.ts"
 import * as Failures from "./failures.ts"
 import { Forwarding } from "./Forwarding.ts"
 import { malformed } from "./malformed.ts"
 import * as Path from "./path.ts"
+import { perform, refuse, toEffect } from "./perform.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
-import { isFinal, reason, wrongFields, wrongResponse } from "./sendable.ts"
+import { reason, wrongFields, wrongResponse } from "./sendable.ts"
 import { traced } from "./trace.ts"
 import * as Upgrade from "./upgrade.ts"
 
@@ -61,75 +62,145 @@ export interface Settings {
   readonly isOwn: (method: string, path: string, hadDots: boolean) => boolean
 }
 
-/** The effect that answers a request. */
+/**
+ * The effect that answers a request.
+ *
+ * Where the functions of the user are synchronous it waits for nothing but the exchange, and is a few calls of functions up to there
+ * and from there on: a generator would take a step of the fiber for each.
+ */
 export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
-  const { idle, isOwn, options, tunnels, upstream } = settings
-  const exchange = exchangeWith(settings, settings.group, options.total)
-  const tunnel = exchangeWith(settings, tunnels.group, tunnels.total)
+  const { options } = settings
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
-  const sending = asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined
-  const forwardingIn = settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!
-  const answered = Effect.gen(function*() {
-    const source = yield* HttpServerRequest
+  const route: Route = {
+    settings,
+    exchange: exchangeWith(settings, settings.group, options.total),
+    tunnel: exchangeWith(settings, settings.tunnels.group, settings.tunnels.total),
+    receiving,
+    sending: asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined,
+    forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!
+  }
+  const answered = Effect.withFiber((fiber) => new Serving(route, fiber).answer())
+  const served = receiving === undefined ? answered : receiveWith(receiving, answered)
+  return options.criticality === undefined ? served : Criticality.provide(served, options.criticality)
+}
+
+/** What the requests of a route have in common. */
+interface Route {
+  readonly settings: Settings
+  readonly exchange: ReturnType<typeof exchangeWith>
+  readonly tunnel: ReturnType<typeof exchangeWith>
+  readonly receiving: Receiving | undefined
+  readonly sending: Sending | undefined
+  readonly forwardingIn: (fiber: AnyFiber) => Forwarding
+}
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/** One request on its way, in the order of the methods. */
+class Serving {
+  private readonly route: Route
+  private readonly fiber: AnyFiber
+  private readonly source: HttpServerRequest
+  private readonly forwarding: Forwarding
+  private readonly transport: Transport["Service"]
+  /** What its connection is to be switched to. */
+  private protocol: string | undefined = undefined
+
+  constructor(route: Route, fiber: AnyFiber) {
+    const { context } = fiber
+    this.route = route
+    this.fiber = fiber
+    this.source = Context.getUnsafe(context, HttpServerRequest)
+    this.forwarding = route.forwardingIn(fiber)
+    this.transport = route.settings.transport ?? Context.getUnsafe(context as Context.Context<Transport>, Transport)
+  }
+
+  answer(): Effect.Effect<Answer, any, any> {
+    const { forwarding, route: { settings }, source, transport } = this
     const wrong = malformed(source)
     if (wrong !== undefined) {
-      return yield* Effect.as(Effect.logInfo(`a request was refused: ${wrong}`), Failures.malformed)
+      return Effect.as(Effect.logInfo(`a request was refused: ${wrong}`), Failures.malformed)
     }
-    const forwarding = forwardingIn(Fiber.getCurrent()!)
     const passes = forwarding.passes(source.headers["via"])
     if (passes >= forwarding.maxPasses) {
-      return yield* Effect.as(
+      return Effect.as(
         Effect.logWarning(`a loop: the request has passed ${forwarding.passedBy} ${passes} times before`),
         Failures.loopDetected
       )
     }
-    const transport = settings.transport ?? (yield* Transport)
-    const protocol = source.headers["upgrade"] === undefined
-      ? undefined
-      : yield* Upgrade.asked(source, options.upgrade ?? true, transport)
+    if (source.headers["upgrade"] === undefined) return this.receive(undefined)
+    const protocol = Upgrade.asked(source, settings.options.upgrade ?? true, transport)
+    return Effect.flatMap(protocol, (protocol) => this.receive(protocol))
+  }
+
+  private receive(protocol: string | Answer | undefined): Effect.Effect<Answer, any, any> {
+    const { fiber, forwarding, route: { settings }, source } = this
+    const { isOwn, options, upstream } = settings
     const received = receive(source, upstream, options.preserveHost === true, forwarding)
     const path = received && Path.resolve(received.path)
-    if (received === undefined || path === undefined) return Failures.badRequest
-    const route = yield* Effect.serviceOption(HttpRouter.RouteContext)
-    if (!isSpelled(route, path) || !isOwn(source.method, path, path !== received.path)) return Failures.badRequest
-    if (HttpServerResponse.isHttpServerResponse(protocol)) return protocol
+    if (received === undefined || path === undefined) return badRequest
+    const found = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)
+    if (!isSpelled(found, path) || !isOwn(source.method, path, path !== received.path)) return badRequest
+    if (HttpServerResponse.isHttpServerResponse(protocol)) return Effect.succeed(protocol)
+    this.protocol = protocol
 
-    const request = yield* perform("rewrite", options.rewrite, { ...received, path })
-    if (HttpServerResponse.isHttpServerResponse(request)) return request
-    let outgoing = toTransport(request, protocol === undefined ? idle : tunnels.idle)
-    if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
+    const request = path === received.path ? received : { ...received, path }
+    const rewritten = perform("rewrite", options.rewrite, request)
+    return Effect.isEffect(rewritten)
+      ? Effect.flatMap(rewritten, (rewritten) => this.send(rewritten))
+      : this.send(rewritten)
+  }
 
-    const state = new Exchange()
-    if (sending !== undefined) state.send = { sending, criticality: yield* Criticality.current }
+  private send(request: ProxyRequest | Answer): Effect.Effect<Answer, any, any> {
+    if (HttpServerResponse.isHttpServerResponse(request)) return Effect.succeed(request)
+    const { fiber, protocol, route, source, transport } = this
+    const { receiving, sending, settings } = route
+    let outgoing = toTransport(request, protocol === undefined ? settings.idle : settings.tunnels.idle)
+    if (typeof outgoing === "string") return refuse("rewrite", Cause.die(new Error(outgoing)))
+    const state = new Exchange(Context.getUnsafe(fiber.context as Context.Context<Scope.Scope>, Scope.Scope))
+    if (sending !== undefined) state.send = { sending, criticality: fiber.getRef(Criticality.Criticality) }
     // What is not believed is not passed on to someone who would believe this gateway.
     else if (receiving?.trusts(source) === false) {
       outgoing = { ...outgoing, headers: receiving.strip(outgoing.headers) }
     }
-    // Whatever becomes of the response, its exchange ends with the request.
-    yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => state.close()))
-    const fiber = Fiber.getCurrent()!
-    const answer: Response | Answer = protocol === undefined
-      ? yield* exchange(request, outgoing, traced(transport, fiber, source), state)
-      : yield* tunnel(request, { ...outgoing, protocol } as Request, traced(switching(transport), fiber, source), state)
-    if (HttpServerResponse.isHttpServerResponse(answer)) return answer
+    const exchanged: Effect.Effect<Response | Answer, any, any> = protocol === undefined
+      ? route.exchange(request, outgoing, traced(transport, fiber, source), state)
+      : route.tunnel(request, { ...outgoing, protocol } as Request, traced(switching(transport), fiber, source), state)
+    return Effect.flatMap(exchanged, (response) => this.receiveResponse(response, request, state))
+  }
 
+  private receiveResponse(answer: Response | Answer, request: ProxyRequest, state: Exchange) {
+    if (HttpServerResponse.isHttpServerResponse(answer)) return Effect.succeed(answer)
     const headers = endToEnd(answer.headers, "response")
-    forwarding.addResponseVia(headers, answer.version ?? "1.1")
+    this.forwarding.addResponseVia(headers, answer.version ?? "1.1")
     const response: ProxyResponse = { ...answer, statusText: reason(answer.statusText), headers }
-    const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
-    if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
-    if (isSwitched(response)) {
-      if (rewritten.status === 101) return yield* join(response, rewritten)
-      yield* state.close()
-    }
-    const unsendable = rewritten === response ? undefined : wrongResponse(rewritten)
-    if (unsendable !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(unsendable)))
-    return toResponse(rewritten, response, yield* Effect.context<never>())
-  })
-  const served = receiving === undefined ? answered : receiveWith(receiving, answered)
-  return options.criticality === undefined ? served : Criticality.provide(served, options.criticality)
+    const rewritten = perform("rewriteResponse", this.route.settings.options.rewriteResponse, response, request)
+    return Effect.isEffect(rewritten)
+      ? Effect.flatMap(rewritten, (rewritten) => this.respond(rewritten, response, state))
+      : this.respond(rewritten, response, state)
+  }
+
+  private respond(
+    rewritten: ProxyResponse | Answer,
+    response: ProxyResponse,
+    state: Exchange
+  ): Effect.Effect<Answer, any, any> {
+    if (HttpServerResponse.isHttpServerResponse(rewritten)) return Effect.succeed(rewritten)
+    if (!isSwitched(response)) return this.toResponse(rewritten, response)
+    return rewritten.status === 101
+      ? join(response, rewritten)
+      : Effect.flatMap(state.close(), () => this.toResponse(rewritten, response))
+  }
+
+  private toResponse(rewritten: ProxyResponse, response: ProxyResponse): Effect.Effect<Answer> {
+    const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
+    if (wrong !== undefined) return refuse("rewriteResponse", Cause.die(new Error(wrong)))
+    return Effect.succeed(toResponse(rewritten, response, this.fiber.context))
+  }
 }
+
+const badRequest = Effect.succeed(Failures.badRequest)
 
 // A handler finds the gateway's options as each request comes; they are the same ones as a rule.
 const forwardingOf = (own: Forwarded.Options | undefined) => {
@@ -161,10 +232,10 @@ const join = (switched: Switched, head: ProxyResponse): Effect.Effect<Answer> =>
 }
 
 // A route that was found by another spelling of its literal part: whoever is behind may find another one.
-const isSpelled = (route: Option.Option<HttpRouter.RouteContext["Service"]>, path: string): boolean => {
+const isSpelled = (found: HttpRouter.RouteContext["Service"] | undefined, path: string): boolean => {
   // Under a prefix, Effect has taken that off the path, and the pattern still has it.
-  if (Option.isNone(route) || Option.isSome(route.value.route.prefix)) return true
-  const pattern = route.value.route.path
+  if (found === undefined || Option.isSome(found.route.prefix)) return true
+  const pattern = found.route.path
   let spelled = spellings.get(pattern)
   if (spelled === undefined) spellings.set(pattern, spelled = Path.spelledBy(pattern))
   return spelled(path)
@@ -172,63 +243,6 @@ const isSpelled = (route: Option.Option<HttpRouter.RouteContext["Service"]>, pat
 
 // By the routes' own patterns, so there are no more of them than routes.
 const spellings = new Map<string, (path: string) => boolean>()
-
-/** One exchange with the upstream: told how it went, and able to give it up. */
-class Exchange {
-  /** What the upstream is told about the call. */
-  send: { readonly sending: Sending; readonly criticality: Criticality.Criticality } | undefined = undefined
-  private over = false
-  private answered = false
-  private broke: UpstreamError | undefined = undefined
-  private stop: (() => void) | undefined = undefined
-
-  start(
-    call: Command.Running<Response, UpstreamError>,
-    transport: Transport["Service"],
-    request: Request
-  ): () => void {
-    const { send } = this
-    const end = (exit: Exit.Exit<Response, UpstreamError>) => {
-      this.over = true
-      if (this.answered && exit._tag === "Failure") {
-        this.broke = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-      }
-      call.end(exit)
-    }
-    const answer = (response: Response) => {
-      this.answered = true
-      call.answer(response)
-    }
-    const refuse = (response: Response) => {
-      end(strange(request, response))
-      this.stop?.()
-    }
-    const sent = send === undefined
-      ? request
-      : { ...request, headers: send.sending.write(request.headers, call.remaining(), send.criticality) }
-    const stop = transport.send(sent, {
-      answer: (response) => isAnswer(response) ? answer(response) : refuse(response),
-      end: (exit) => end(exit._tag === "Success" && !isAnswer(exit.value) ? strange(request, exit.value) : exit)
-    })
-    this.stop = () => {
-      stop()
-      call.end(Exit.interrupt())
-    }
-    return stop
-  }
-
-  /** The request is over. No fallback has heard of a body that broke off: the log has. */
-  close(): Effect.Effect<void> {
-    if (!this.over) this.stop?.()
-    return this.broke === undefined ? Effect.void : Effect.logWarning(this.broke.message)
-  }
-}
-
-const isAnswer = (response: Response): boolean => isFinal(response.status) || isSwitched(response)
-
-// Effect's servers would answer a 500 for it, without a word of why.
-const strange = ({ upstream }: Request, { status }: Response): Exit.Exit<never, UpstreamError> =>
-  Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(`its status was ${status}`) }))
 
 // The arguments are what one exchange needs; the fallback is handed the same.
 const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: Duration.Input | undefined) =>
@@ -261,26 +275,3 @@ const sendable = (answer: Answer): Effect.Effect<Answer> => {
   const wrong = wrongFields(HeaderList.fromHeaders(answer.headers))
   return wrong === undefined ? Effect.succeed(answer) : refuse("fallback", Cause.die(new Error(wrong)))
 }
-
-/** Runs a function of the user's. If it fails or dies, that is the answer to this request, and a line in the log. */
-const perform = <A, Args extends ReadonlyArray<unknown>>(
-  what: string,
-  f: ((value: A, ...args: Args) => A | Effect.Effect<A, any, any>) | undefined,
-  value: A,
-  ...args: Args
-): Effect.Effect<A | Answer, never, any> =>
-  f === undefined
-    ? Effect.succeed(value)
-    : Effect.catchCause(Effect.suspend(() => toEffect(f(value, ...args))), (cause) => refuse(what, cause))
-
-const refuse = (what: string, cause: Cause.Cause<unknown>): Effect.Effect<Answer> => {
-  if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
-  const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
-  // A failure that is an answer is one: a 401 from a rewrite that checks who is asking, say.
-  if (HttpServerResponse.isHttpServerResponse(failure)) return Effect.succeed(failure)
-  if (HttpServerRespondable.isRespondable(failure)) return HttpServerRespondable.toResponse(failure)
-  return Effect.as(Effect.logError(`${what} failed`, cause), Failures.internalError)
-}
-
-const toEffect = <A>(value: A | Effect.Effect<A, any, any>): Effect.Effect<A, any, any> =>
-  Effect.isEffect(value) ? value as Effect.Effect<A, any, any> : Effect.succeed(value)
