@@ -27,7 +27,8 @@ export const receive = (
   const target = Path.split(targetOf(source, node))
   if (target === undefined) return undefined
   const raw = node.rawHeaders ?? HeaderList.fromHeaders(source.headers)
-  const headers = endToEnd(raw, "request")
+  const fields = endToEnd(raw, "request")
+  const headers = node.stream === undefined ? fields : withOneCookie(fields)
   const host = source.headers["host"]
   if (preserveHost && host !== undefined) headers.push("host", host)
   const peer = Option.getOrUndefined(source.remoteAddress)
@@ -42,6 +43,12 @@ const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url
   if (rawHeaders === undefined || url === undefined || url.startsWith("/")) return source.url
   const path = url.replace(/^https?:\/\/[^/?#]*/i, "")
   return path.startsWith("/") ? path : `/${path}`
+}
+
+// HTTP/2 may split it into crumbs, which HTTP/1.1 may not (RFC 9113, section 8.2.3).
+const withOneCookie = (fields: Array<string>): Array<string> => {
+  const cookies = HeaderList.getAll(fields, "cookie")
+  return cookies.length < 2 ? fields : [...HeaderList.remove(fields, "cookie"), "cookie", cookies.join("; ")]
 }
 
 const schemeOf = (source: HttpServerRequest.HttpServerRequest, { socket, url }: Source): "http" | "https" =>

@@ -1,0 +1,376 @@
+import * as Http from "node:http"
+import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2Session } from "node:http2"
+import { constants } from "node:http2"
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import type * as Tls from "node:tls"
+import { Connection } from "./Connection.ts"
+import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
+import { IncomingBody } from "./IncomingBody.ts"
+import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
+import { finish, http2Server, preface, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
+import { distrust, handshakeFailure } from "./tls.ts"
+
+/** Sizes in bytes, times in milliseconds. */
+export interface ListenerOptions extends HeadLimits, SessionOptions {
+  readonly http2: boolean
+  readonly maxBodySize: number
+  readonly maxConnections: number
+  readonly maxRequestsPerConnection: number
+  readonly headTimeout: number
+  readonly bodyTimeout: number
+  readonly stallTimeout: number
+}
+
+/**
+ * What listens. Each connection goes to a server of HTTP/1 or of HTTP/2 that doesn't listen itself; requests that nothing is wrong
+ * with are emitted by `front`, just as a server of Node's emits them.
+ */
+export class Listener {
+  readonly front: Net.Server
+  /** Makes TLS of each new connection, where that is wanted. */
+  tls: Tls.Server | undefined = undefined
+  readonly connections = new Set<Connection>()
+  private readonly options: ListenerOptions
+  private readonly log: (line: string) => void
+  private readonly http1: Http.Server
+  private readonly http2: ReturnType<typeof http2Server>
+  private readonly sessions = new WeakMap<ServerHttp2Session, Connection>()
+  private readonly bodies = new Set<IncomingBody>()
+  private readonly windows = new Map<Http2Stream, { readonly window: Window; readonly connection: Connection }>()
+  private readonly ticks: NodeJS.Timeout
+  private draining = false
+  private dropped = false
+  private second = 0
+
+  constructor(options: ListenerOptions, log: (line: string) => void) {
+    this.options = options
+    this.log = log
+    const shortest = Math.min(options.headTimeout, options.bodyTimeout, options.stallTimeout)
+    const tick = Math.min(1000, Math.max(10, Math.ceil(shortest / 4)))
+    this.front = Net.createServer({ noDelay: true, allowHalfOpen: true }, this.onConnection)
+    if (options.maxConnections < Infinity) this.front.maxConnections = options.maxConnections
+    this.front.on("drop", (client) => {
+      // Each would be a line of its own, from whoever opens too many: one tells it until there is room again.
+      if (!this.dropped) this.tell(`${client?.remoteAddress}:${client?.remotePort}`, "there are too many connections")
+      this.dropped = true
+    })
+    this.http1 = this.serverOfHttp1(tick)
+    this.http2 = http2Server(options)
+    this.http2.on("session", this.onSession)
+    this.http2.on("request", (request, response) => this.onRequest2("request", request, response))
+    this.http2.on("checkContinue", (request, response) => this.onRequest2("checkContinue", request, response))
+    this.http2.on("sessionError", () => {})
+    this.ticks = setInterval(() => this.look(), tick).unref()
+  }
+
+  private serverOfHttp1(tick: number): Http.Server {
+    const { headTimeout, keepAlive, maxHeaderBytes } = this.options
+    const server = Http.createServer({
+      insecureHTTPParser: false,
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: headTimeout,
+      // It would bound uploads and downloads alike.
+      requestTimeout: 0,
+      keepAliveTimeout: keepAlive,
+      connectionsCheckingInterval: tick,
+      // Both are judged with the rest of the head. Node leaves fields away that are too many.
+      requireHostHeader: false,
+      shouldUpgradeCallback: (request) => this.front.listenerCount("upgrade") > 0 && !isH2c(request)
+    })
+    server.maxHeadersCount = 0
+    server.timeout = 0
+    server.on("request", (request, response) => this.onRequest("request", request, response))
+    server.on("checkContinue", (request, response) => this.onRequest("checkContinue", request, response))
+    server.on("upgrade", (request, socket, head) => this.onTunnel("upgrade", request, socket, head))
+    server.on("connect", (request, socket, head) => this.onTunnel("connect", request, socket, head))
+    server.on("clientError", this.onClientError)
+    // It never listens, and minds its timeouts only when it does.
+    server.emit("listening")
+    return server
+  }
+
+  private tell(peer: string, reason: string, status?: number): void {
+    this.log(`${peer} is refused${status === undefined ? "" : ` with a ${status}`}: ${reason}`)
+  }
+
+  private tellOnce(connection: Connection, reason: string, status?: number): void {
+    if (connection.told) return
+    connection.told = true
+    this.tell(connection.peer, reason, status)
+  }
+
+  private readonly onConnection = (socket: Net.Socket): void => {
+    const connection = new Connection(socket, performance.now())
+    this.connections.add(connection)
+    socket.once("close", () => {
+      this.connections.delete(connection)
+      this.dropped = false
+    })
+    if (this.tls === undefined) this.sniff(connection)
+    else this.tls.emit("connection", socket)
+  }
+
+  /** Takes a TLS server in, whose connections come here. */
+  use(tls: Tls.Server): void {
+    tls.on("secureConnection", (socket) => {
+      const connection = this.beneath(socket)
+      if (connection === undefined) return socket.destroy()
+      connection.speaksOn(socket)
+      const untrusted = distrust(socket)
+      if (untrusted !== undefined) {
+        this.tellOnce(connection, untrusted)
+        return socket.destroy()
+      }
+      if (socket.alpnProtocol === "h2") this.begin2(connection)
+      else this.sniff(connection)
+    })
+    tls.on("tlsClientError", (error, socket) => {
+      const connection = this.beneath(socket)
+      const reason = handshakeFailure(error, socket)
+      if (connection !== undefined && reason !== undefined) this.tellOnce(connection, reason)
+      socket.destroy()
+    })
+    this.tls = tls
+  }
+
+  // Node keeps what a TLS connection is over where only it looks.
+  private beneath(socket: Tls.TLSSocket): Connection | undefined {
+    const { _parent: parent } = socket as { readonly _parent?: Net.Socket }
+    return parent && Connection.of(parent)
+  }
+
+  /** Waits for the first bytes, which say what is spoken. */
+  private sniff(connection: Connection): void {
+    const { socket } = connection
+    connection.phase = "silent"
+    let bytes: Buffer = Buffer.alloc(0)
+    const onData = (chunk: Buffer) => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
+      const begins = bytes.subarray(0, preface.length).equals(preface.subarray(0, bytes.length))
+      const is2 = this.options.http2 && this.tls === undefined && begins
+      if (is2 && bytes.length < preface.length) return
+      socket.off("data", onData).off("end", onEnd).pause()
+      socket.unshift(bytes)
+      if (is2) return this.begin2(connection)
+      connection.phase = "heard"
+      this.http1.emit("connection", socket)
+      socket.resume()
+    }
+    const onEnd = () => socket.end()
+    socket.on("data", onData).on("end", onEnd)
+  }
+
+  private begin2(connection: Connection): void {
+    connection.phase = "heard"
+    connection.socket.allowHalfOpen = false
+    this.http2.emit("connection", connection.socket)
+  }
+
+  private onRequest(
+    event: "request" | "checkContinue",
+    request: Http.IncomingMessage,
+    response: Http.ServerResponse
+  ): void {
+    const connection = Connection.of(request.socket)
+    if (connection === undefined || connection.refused) return
+    const wrong = wrongHead(request, this.options) ?? this.tooLong(request)
+    if (wrong !== undefined) return this.refuse(connection, wrong)
+    connection.response = response
+    const isLast = ++connection.requests >= this.options.maxRequestsPerConnection
+    if (isLast) connection.refused = true
+    if (isLast || this.draining) response.shouldKeepAlive = false
+    if (hasBody(request)) this.receive(connection, request, response)
+    // Before the routes are there, and after they are gone.
+    if (!this.front.emit(event, request, response)) answer(response, 503)
+  }
+
+  private onRequest2(
+    event: "request" | "checkContinue",
+    request: Http2ServerRequest,
+    response: Http2ServerResponse
+  ): void {
+    const { stream } = request
+    const session = stream.session as ServerHttp2Session | undefined
+    const connection = session && this.sessions.get(session)
+    if (session === undefined || connection === undefined) return stream.close(constants.NGHTTP2_CANCEL)
+    connection.streams.add(stream)
+    this.windows.set(stream, { window: new Window(stream), connection })
+    stream.once("close", () => {
+      connection.streams.delete(stream)
+      this.windows.delete(stream)
+    })
+    const wrong = wrongHead2(request, this.options) ?? this.tooLong(request)
+    if (wrong !== undefined) {
+      this.tellOnce(connection, wrong.reason, wrong.status)
+      return answer(response, wrong.status)
+    }
+    if (++connection.requests >= this.options.maxRequestsPerConnection) session.close()
+    if (!stream.endAfterHeaders) {
+      this.receive(connection, request, response)
+      // A client that has its answer need not send the rest of its body (RFC 9113, section 8.1).
+      response.once("finish", () => {
+        if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+      })
+    }
+    // Before the routes are there, and after they are gone.
+    if (!this.front.emit(event, request, response)) answer(response, 503)
+  }
+
+  private tooLong({ headers }: { readonly headers: { readonly "content-length"?: string | undefined } }) {
+    const { maxBodySize } = this.options
+    return Number(headers["content-length"] ?? 0) > maxBodySize
+      ? refusal(413, `its request body is longer than ${maxBodySize} bytes`)
+      : undefined
+  }
+
+  private onTunnel(event: "upgrade" | "connect", request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
+    const connection = Connection.of(request.socket)
+    if (connection === undefined || connection.refused) return
+    const wrong = wrongHead(request, this.options) ??
+      (this.front.listenerCount(event) === 0 ? refusal(405, "it wants a tunnel") : undefined)
+    if (wrong !== undefined) {
+      this.tellOnce(connection, wrong.reason, wrong.status)
+      connection.refused = true
+      socket.on("error", () => {})
+      socket.end(responseOf(wrong.status))
+      return connection.linger()
+    }
+    this.front.emit(event, request, socket, head)
+  }
+
+  private refuse(connection: Connection, { reason, status }: Refusal): void {
+    if (connection.refused) return
+    this.tellOnce(connection, reason, status)
+    connection.refuse(status)
+  }
+
+  private receive(
+    connection: Connection,
+    request: Http.IncomingMessage | Http2ServerRequest,
+    response: Http.ServerResponse | Http2ServerResponse
+  ): void {
+    const body = new IncomingBody(connection, request, response, this.options.maxBodySize, this.refuseBody)
+    this.bodies.add(body)
+    connection.receiving = body
+    request.once("close", () => this.bodies.delete(body))
+  }
+
+  /** Ends a request whose body can't go on. If its answer has begun, that breaks off with it. */
+  private readonly refuseBody = (body: IncomingBody, { reason, status }: Refusal): void => {
+    const { connection, request, response } = body
+    this.tellOnce(connection, reason, status)
+    this.bodies.delete(body)
+    connection.refused ||= !isHttp2(request)
+    body.swallow()
+    if (!response.headersSent) answer(response, status)
+    else if (isHttp2(request)) request.stream.close(constants.NGHTTP2_CANCEL)
+    else request.socket.destroy()
+    // Now that there is an answer, whoever reads the body can't give another.
+    body.break()
+  }
+
+  private readonly onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
+    const connection = Connection.of(socket as Net.Socket)
+    if (connection === undefined) return void socket.destroy()
+    const why = ofParser(error, this.options.maxHeaderBytes)
+    if (why === undefined) return void socket.destroy()
+    const { receiving } = connection
+    if (receiving !== undefined && this.bodies.has(receiving) && !receiving.request.complete) {
+      return this.refuseBody(receiving, why)
+    }
+    // What follows on a connection that is refused is of no interest.
+    this.refuse(connection, why)
+  }
+
+  private readonly onSession = (session: ServerHttp2Session): void => {
+    const connection = Connection.of(session.socket)
+    if (connection === undefined) return session.destroy()
+    this.sessions.set(session, connection)
+    watchSession(connection, session, this.options, (reason) => this.tellOnce(connection, reason))
+    if (this.draining) retire(session)
+  }
+
+  /** Looks for those that take too long. */
+  private look(): void {
+    const { bodyTimeout, headTimeout, stallTimeout } = this.options
+    const now = performance.now()
+    const isNewSecond = now - this.second >= 1000
+    if (isNewSecond) this.second = now
+    for (const body of this.bodies) {
+      if (body.isSlow(now, bodyTimeout)) this.refuseBody(body, refusal(408, "its request body took too long"))
+    }
+    for (const connection of this.connections) {
+      if (isNewSecond) connection.chatter = 0
+      if (connection.phase === "silent" && now - connection.since >= headTimeout) {
+        connection.phase = "heard"
+        this.refuse(connection, refusal(408, "its request head took too long"))
+      }
+      if (connection.isStuck(now, stallTimeout)) {
+        this.tellOnce(connection, "it does not read what it has asked for")
+        connection.socket.destroy()
+      }
+    }
+    for (const [stream, { connection, window }] of this.windows) {
+      if (!window.isStuck(now, stallTimeout)) continue
+      this.tellOnce(connection, "it does not read what it has asked for")
+      stream.close(constants.NGHTTP2_CANCEL)
+    }
+  }
+
+  /** Clients are told, with their next answer, that their connection closes. */
+  retire(): void {
+    this.draining = true
+    for (const { response, session } of this.connections) {
+      if (response?.headersSent === false) response.shouldKeepAlive = false
+      if (session !== undefined) retire(session)
+    }
+  }
+
+  /** No more connections; those that nothing is under way on are closed, the others when that has ended. Calls back when none is left. */
+  close(done: () => void): void {
+    Net.Server.prototype.close.call(this.front, () => {
+      clearInterval(this.ticks)
+      this.http1.close()
+      done()
+    })
+    for (const { phase, response, session, socket } of this.connections) {
+      if (phase !== "heard") socket.destroy()
+      if (session !== undefined) finish(session)
+      if (response !== undefined && !response.writableFinished) {
+        response.once("finish", () => setImmediate(() => this.http1.closeIdleConnections()))
+      }
+    }
+    this.http1.closeIdleConnections()
+  }
+
+  /** Whatever is left is gone. */
+  destroy(): void {
+    for (const { session, socket } of this.connections) {
+      session?.destroy()
+      socket.destroy()
+    }
+  }
+}
+
+const isHttp2 = (request: Http.IncomingMessage | Http2ServerRequest): request is Http2ServerRequest =>
+  request.httpVersionMajor === 2
+
+const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
+
+// The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
+const isH2c = ({ headers }: Http.IncomingMessage): boolean => /\bh2c\b/i.test(headers.upgrade ?? "")
+
+/** Answers in the place of a handler. */
+const answer = (response: Http.ServerResponse | Http2ServerResponse, status: number): void => {
+  const node = response as Http.ServerResponse
+  const text = bodyOf(status)
+  const headers = { "content-type": "application/json", "content-length": text.length }
+  if (response.req.httpVersionMajor !== 1) {
+    const { stream } = response as Http2ServerResponse
+    stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR))
+    node.writeHead(status, headers)
+  } else node.writeHead(status, { ...headers, connection: "close" })
+  node.end(text)
+}
