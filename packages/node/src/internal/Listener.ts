@@ -208,10 +208,7 @@ export class Listener {
     if (++connection.requests >= this.options.maxRequestsPerConnection) session.close()
     if (!stream.endAfterHeaders) {
       this.receive(connection, request, response)
-      // A client that has its answer need not send the rest of its body (RFC 9113, section 8.1).
-      response.once("finish", () => {
-        if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
-      })
+      resetWhenAnswered(stream)
     }
     // Before the routes are there, and after they are gone.
     if (!this.front.emit(event, request, response)) answer(response, 503)
@@ -362,14 +359,23 @@ const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
 // The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
 const isH2c = ({ headers }: Http.IncomingMessage): boolean => /\bh2c\b/i.test(headers.upgrade ?? "")
 
+/** A client that has its answer need not send the rest of its body (RFC 9113, section 8.1). */
+const resetWhenAnswered = (stream: Http2Stream): void => {
+  stream.once("finish", () => {
+    // The end of the answer is sent in this turn, and a reset would overtake it.
+    setImmediate(() => {
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+    })
+  })
+}
+
 /** Answers in the place of a handler. */
 const answer = (response: Http.ServerResponse | Http2ServerResponse, status: number): void => {
   const node = response as Http.ServerResponse
   const text = bodyOf(status)
   const headers = { "content-type": "application/json", "content-length": text.length }
   if (response.req.httpVersionMajor !== 1) {
-    const { stream } = response as Http2ServerResponse
-    stream.once("finish", () => stream.close(constants.NGHTTP2_NO_ERROR))
+    resetWhenAnswered((response as Http2ServerResponse).stream)
     node.writeHead(status, headers)
   } else node.writeHead(status, { ...headers, connection: "close" })
   node.end(text)
