@@ -61,7 +61,12 @@ export const ok = HttpServerResponse.text("ok")
 /** A handler that answers when the test says so. */
 export const gate = () => {
   const latch = Latch.makeUnsafe()
-  return { answer: Effect.as(latch.await, ok), open: () => latch.openUnsafe() }
+  let waiting = 0
+  return {
+    answer: Effect.andThen(Effect.sync(() => waiting++), Effect.as(latch.await, ok)),
+    open: () => latch.openUnsafe(),
+    waiting: () => waiting
+  }
 }
 
 let gateways = 0
