@@ -8,7 +8,7 @@ import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
-import { finish, http2Server, preface, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
+import { http2Server, preface, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 import { distrust, handshakeFailure } from "./tls.ts"
 
 /** Sizes in bytes, times in milliseconds. */
@@ -205,7 +205,8 @@ export class Listener {
       this.tellOnce(connection, wrong.reason, wrong.status)
       return answer(response, wrong.status)
     }
-    if (++connection.requests >= this.options.maxRequestsPerConnection) session.close()
+    // A client that comes while the server drains has come for one request at least.
+    if (++connection.requests >= this.options.maxRequestsPerConnection || this.draining) retire(session)
     if (!stream.endAfterHeaders) {
       this.receive(connection, request, response)
       resetWhenAnswered(stream)
@@ -285,7 +286,6 @@ export class Listener {
     if (connection === undefined) return session.destroy()
     this.sessions.set(session, connection)
     watchSession(connection, session, this.options, (reason) => this.tellOnce(connection, reason))
-    if (this.draining) retire(session)
   }
 
   /** Looks for those that take too long. */
@@ -333,7 +333,7 @@ export class Listener {
     })
     for (const { phase, response, session, socket } of this.connections) {
       if (phase !== "heard") socket.destroy()
-      if (session !== undefined) finish(session)
+      if (session !== undefined) retire(session)
       if (response !== undefined && !response.writableFinished) {
         response.once("finish", () => setImmediate(() => this.http1.closeIdleConnections()))
       }

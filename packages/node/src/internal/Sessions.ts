@@ -47,7 +47,7 @@ export const watchSession = (
   const chat = () => {
     if (++connection.chatter <= maxChatter || session.destroyed) return
     tell(`it sends more than ${maxChatter} pings and settings a second`)
-    session.destroy(undefined, Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
+    session.destroy(new Error("calm down"), Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
   session.on("ping", chat)
   session.on("remoteSettings", chat)
@@ -58,21 +58,12 @@ export const watchSession = (
 }
 
 /**
- * Tells a session that no new streams will be served, in two steps, so that none of those that are on their way is lost: those of
- * which the client has not heard when it is told are served still (RFC 9113, section 6.8).
+ * Tells a client that no new streams are served, and ends the session with the last that is. Which one that is, it is told: those
+ * behind, it may send again elsewhere (RFC 9113, section 6.8). (Node has no notice in advance: whatever it says of going away, it
+ * takes no new streams from then on.)
  */
 export const retire = (session: Http2.ServerHttp2Session): void => {
-  if (session.destroyed || session.closed) return
-  session.goaway(Http2.constants.NGHTTP2_NO_ERROR, 2 ** 31 - 1)
-}
-
-/** The second step: whatever was sent before the client's answer to this ping has come. */
-export const finish = (session: Http2.ServerHttp2Session): void => {
-  if (session.destroyed || session.closed) return
-  const close = () => {
-    if (!session.destroyed) session.close()
-  }
-  if (!session.ping(close)) close()
+  if (!session.destroyed) session.close()
 }
 
 /** Whether a stream's client has left its window shut, with something to send, for so long. */
