@@ -1,6 +1,6 @@
 // Commands from a promise world, such as an Express handler: `node examples/promise-world.ts`.
 import { Command, Group } from "@blackgate/core"
-import { Data, Effect, ManagedRuntime } from "effect"
+import { Data, ManagedRuntime } from "effect"
 import type { IncomingMessage, ServerResponse } from "node:http"
 import { createServer } from "node:http"
 import type { AddressInfo } from "node:net"
@@ -9,24 +9,26 @@ class NoSession extends Data.TaggedError("NoSession")<{ readonly cookie: string 
 
 class Session extends Group.Service<Session>()("service.session") {}
 
-// Any promise will do for what the command runs; its signal is aborted when the time is up.
-const getCurrentUser = Command.make(
+const sessions = async (cookie: string, signal: AbortSignal) => {
+  if (signal.aborted || cookie !== "session=1") throw new NoSession({ cookie })
+  return { id: 1 }
+}
+
+// Any function that returns a promise will do; the signal of its attempt is aborted when the time is up.
+const getCurrentUser = Command.promise(
   "get_current_user",
-  (cookie: string) =>
-    Effect.tryPromise({
-      try: (_signal) => cookie === "session=1" ? Promise.resolve({ id: 1 }) : Promise.reject(new Error("unknown")),
-      catch: () => new NoSession({ cookie })
-    }),
-  { group: Session, timeout: "1 second" }
+  ({ signal }, cookie: string) => sessions(cookie, signal),
+  { group: Session, timeout: "1 second", catch: (error) => error }
 )
 
-// One runtime for the program: it holds the pools.
+// One runtime for the program: it holds the pools. The command in it is a promise function again.
 const runtime = ManagedRuntime.make(Session.layer({ pool: { maxConcurrent: 10, maxQueued: 20 } }))
+const sessionOf = await runtime.runPromise(Command.promisify(getCurrentUser))
 
 // (request, response, next), as Express has it.
 const currentUser = async (request: IncomingMessage, response: ServerResponse, next: (error: unknown) => void) => {
   try {
-    const user = await runtime.runPromise(getCurrentUser(request.headers.cookie ?? ""))
+    const user = await sessionOf(request.headers.cookie ?? "")
     response.setHeader("content-type", "application/json").end(JSON.stringify(user))
   } catch (error) {
     next(error)

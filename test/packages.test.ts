@@ -77,3 +77,13 @@ test("an import is seen however it is written, and not where it is only talked a
     "value"
   ])
 })
+
+// But for what measures the machine: memory, and how long the millionth call takes.
+test("34. the tests of the core keep to the TestClock: none is live, and none asks or waits for the machine's clock", () => {
+  const folder = Path.join(import.meta.dirname, "core")
+  const files = Fs.readdirSync(folder).filter((name) => name.endsWith(".ts"))
+  assert.isAbove(files.length, 20)
+  const machine = /\bit\.live\b|\bsetTimeout\b|\bsetInterval\b|\bDate\.now\b|\bwithLive\b|\bnode:timers\b/
+  const found = files.filter((name) => machine.test(Fs.readFileSync(Path.join(folder, name), "utf8")))
+  assert.deepStrictEqual(found, [])
+})

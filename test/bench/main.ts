@@ -23,6 +23,11 @@ const benches: Record<string, Bench> = {
     about: "a large body through a proxy: its peak memory and its CPU, against bare node:http and undici",
     load: () => import("./memory.ts")
   },
+  proxy: {
+    about: "what a request costs through a proxy, beside nginx and the proxies of Node",
+    peers: true,
+    load: () => import("./proxy.ts")
+  },
   pool: {
     about: "what a permit costs with 10 and with 100,000 calls in the line, and what a waiting call weighs",
     load: () => import("./pool.ts")

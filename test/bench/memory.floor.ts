@@ -52,7 +52,7 @@ if (process.argv[3] === "loaded") {
 
 const upstream = new Pool(process.argv[2]!, { pipelining: 1, allowH2: false })
 
-const server = createServer((request, response) => {
+const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
   const { headers, method, url } = request
   const has = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined
   upstream.dispatch({
@@ -64,5 +64,5 @@ const server = createServer((request, response) => {
   }, new Relay(response))
 })
 
-server.listen(0, "127.0.0.1", () => process.send!({ port: (server.address() as AddressInfo).port }))
+server.listen(0, "127.0.0.1", 4096, () => process.send!({ port: (server.address() as AddressInfo).port }))
 reportUsage()

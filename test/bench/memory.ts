@@ -1,6 +1,5 @@
-import { type ChildProcess, fork } from "node:child_process"
-import { once } from "node:events"
-import { fileURLToPath } from "node:url"
+import type { ChildProcess } from "node:child_process"
+import { asked, heard, start } from "./children.ts"
 import { interleaved } from "./fresh.ts"
 import type { Job, Transfer } from "./memory.client.ts"
 import type { Usage } from "./memory.usage.ts"
@@ -20,22 +19,6 @@ interface Found {
   readonly before: Usage
   readonly after: Usage
   readonly seconds: number
-}
-
-const start = (file: string, args: ReadonlyArray<string> = []): ChildProcess =>
-  fork(fileURLToPath(new URL(file, import.meta.url)), args, { stdio: ["ignore", "inherit", "inherit", "ipc"] })
-
-const heard = async <A>(child: ChildProcess): Promise<A> => {
-  const message = once(child, "message") as Promise<[A]>
-  const end = once(child, "exit").then(([code]) => {
-    throw new Error(`${child.spawnargs[1]} ended with ${code}`)
-  })
-  return (await Promise.race([message, end]))[0]
-}
-
-const asked = <A>(child: ChildProcess, message: object): Promise<A> => {
-  child.send(message)
-  return heard(child)
 }
 
 /** One transfer, through a proxy that has done nothing else. */

@@ -17,6 +17,13 @@ export const median = (values: ReadonlyArray<number>): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
+/** A quarter of the values is below the first, and a quarter above the second. */
+export const quartiles = (values: ReadonlyArray<number>): readonly [number, number] => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))]!
+  return [at(0.25), at(0.75)]
+}
+
 /** Three digits that count; more of them would be noise. */
 export const rounded = (value: number): number => Number(value.toPrecision(3))
 

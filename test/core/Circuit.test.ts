@@ -1,6 +1,15 @@
-import { Circuit, type CircuitStore, Command, CommandError, Group, Pool, TestDependency } from "@blackgate/core"
+import {
+  Circuit,
+  type CircuitStore,
+  Command,
+  CommandError,
+  Group,
+  InvalidOptions,
+  Pool,
+  TestDependency
+} from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Stream } from "effect"
+import { Cause, Clock, Deferred, Duration, Effect, Exit, Fiber, Layer, Logger, Metric, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { afterFirstSleep, ending, state } from "./calls.ts"
 
@@ -48,7 +57,8 @@ const logged = () => {
   const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
     lines.push(`${logLevel} ${Array.isArray(message) ? message.join(" ") : String(message)}`)
   })
-  return { lines, layer: Logger.layer([logger]) }
+  // With a registry of its own, where no other group has the name of this one: that would be a line too.
+  return { lines, layer: Layer.merge(Logger.layer([logger]), Layer.succeed(Metric.MetricRegistry, new Map())) }
 }
 
 describe("14. what counts as a failure of the dependency", () => {
@@ -135,6 +145,81 @@ describe("14. what counts as a failure of the dependency", () => {
       yield* stands(group, "closed")
       yield* first.succeed
     }))
+
+  describe("nor does a refusal of a command inside, of another group: its own dependency was not asked", () => {
+    const refusals: ReadonlyArray<readonly [of: string, failure: CommandError.CommandError]> = [
+      ["PoolFull", new CommandError.PoolFull("inner", "k", { active: 1, maxConcurrent: 1, queued: 0, maxQueued: 0 })],
+      ["QueueTimeout", new CommandError.QueueTimeout("inner", "k", Duration.seconds(1))],
+      ["PoolReentered", new CommandError.PoolReentered("inner", "k", "k")],
+      ["CircuitOpen", new CommandError.CircuitOpen("inner", "k", "k", "open", 1000)],
+      ["RateLimited", new CommandError.RateLimited("inner", "k", undefined, 1, 1000, false)]
+    ]
+    for (const [of, failure] of refusals) {
+      it.effect(of, () =>
+        Effect.gen(function*() {
+          const group = yield* make({ consecutive: 1 })
+          const run = Effect.fail(failure).pipe(Command.within(group, { key: "k" }))
+          assert.strictEqual(ending(yield* Effect.exit(run)), of)
+          yield* stands(group, "closed")
+        }))
+    }
+
+    it.effect("in fact", () =>
+      Effect.gen(function*() {
+        const inner = yield* Group.make("inner", { pool: { maxConcurrent: 1 }, circuit: {} })
+        const outer = yield* make({ consecutive: 1 })
+        yield* Circuit.force(inner, "inner", "open")
+        const nested = Effect.void.pipe(
+          Command.within(inner, { key: "inner" }),
+          Command.within(outer, { key: "k" })
+        )
+        assert.strictEqual(ending(yield* Effect.exit(nested)), "CircuitOpen")
+        yield* stands(outer, "closed")
+      }))
+
+    it.effect("a probe that meets one is no proof: it gives its place back", () =>
+      Effect.gen(function*() {
+        const group = yield* make({ consecutive: 1 })
+        yield* pastOpening(group)
+        const probe = Effect.fail(refusals[0]![1]).pipe(Command.within(group, { key: "k" }))
+        yield* Effect.exit(probe)
+        yield* stands(group, "half-open")
+        assert.deepStrictEqual(yield* calls(group, "ok"), ["Success"])
+        yield* stands(group, "closed")
+      }))
+
+    it.effect("although isFailure is against it, it is no success either; a predicate that is for it makes it a failure", () =>
+      Effect.gen(function*() {
+        const group = yield* make({ consecutive: 2 })
+        const run = (isFailure: boolean) =>
+          Effect.exit(Command.within(Effect.fail(refusals[0]![1]), group, {
+            key: "k",
+            circuit: { isFailure: () => isFailure }
+          }))
+        yield* calls(group, "fail")
+        yield* run(false)
+        yield* calls(group, "fail")
+        yield* stands(group, "open")
+        yield* Circuit.force(group, "k", "auto")
+        yield* run(true)
+        yield* run(true)
+        yield* stands(group, "open")
+      }))
+
+    it.effect("but its timeout does, and so does a defect beside a refusal", () =>
+      Effect.gen(function*() {
+        for (
+          const cause of [
+            Cause.fail(new CommandError.CommandTimeout("inner", "k", "timeout", Duration.seconds(1), true)),
+            Cause.combine(Cause.fail(refusals[0]![1]), Cause.die("bug"))
+          ]
+        ) {
+          const group = yield* make({ consecutive: 1 })
+          yield* Effect.exit(Effect.failCause(cause).pipe(Command.within(group, { key: "k" })))
+          yield* stands(group, "open")
+        }
+      }))
+  })
 
   it.effect("nor does an interruption from outside", () =>
     Effect.gen(function*() {
@@ -503,6 +588,66 @@ describe("17. it trips", () => {
     }))
 })
 
+describe("a clock that is set back, although it should never be,", () => {
+  /** The clock of a group, and a hand on it. */
+  const jumping = Effect.map(Clock.Clock, (clock) => {
+    const hand = { ahead: 1e9 }
+    const monotonic = () => clock.monotonicTimeNanosUnsafe() + BigInt(hand.ahead) * 1_000_000n
+    return {
+      hand,
+      clock: new Proxy(clock, {
+        get: (target, name) => name === "monotonicTimeNanosUnsafe" ? monotonic : Reflect.get(target, name)
+      })
+    }
+  })
+  const hour = 3_600_000
+
+  it.effect("keeps a circuit open for no longer than an opening lasts", () =>
+    Effect.gen(function*() {
+      const { clock, hand } = yield* jumping
+      const group = yield* Effect.provideService(make({ consecutive: 1 }), Clock.Clock, clock)
+      yield* calls(group, "fail")
+      hand.ahead -= hour
+      const refused = yield* Effect.flip(command(group)("ok"))
+      assert.instanceOf(refused, CommandError.CircuitOpen)
+      assert.deepStrictEqual(refused.retryAfter, Duration.seconds(5))
+      yield* TestClock.adjust(4999)
+      assert.deepStrictEqual(yield* calls(group, "ok"), ["CircuitOpen"])
+      yield* TestClock.adjust(1)
+      assert.deepStrictEqual(yield* calls(group, "ok"), ["Success"])
+    }))
+
+  it.effect("does not lengthen the lease of a probe that hangs", () =>
+    Effect.gen(function*() {
+      const { clock, hand } = yield* jumping
+      const group = yield* Effect.provideService(make({ consecutive: 1 }), Clock.Clock, clock)
+      yield* pastOpening(group)
+      yield* call(group)
+      hand.ahead -= hour
+      assert.deepStrictEqual((yield* Circuit.open(group)).map(({ retryAfter }) => retryAfter), [5000])
+      assert.deepStrictEqual(yield* calls(group, "ok"), ["Success"])
+    }))
+
+  it.effect("begins a window of time anew, which would hold its calls until the clock has caught up", () =>
+    Effect.gen(function*() {
+      const { clock, hand } = yield* jumping
+      const group = yield* Effect.provideService(
+        make({ failureRate: 0.5, window: { time: "10 seconds" }, minimumCalls: 4 }),
+        Clock.Clock,
+        clock
+      )
+      yield* calls(group, "fail", "fail", "fail")
+      hand.ahead -= hour
+      yield* calls(group, "fail", "ok", "ok", "ok")
+      yield* stands(group, "closed")
+      yield* TestClock.adjust("11 seconds")
+      yield* calls(group, "fail", "fail", "fail")
+      yield* stands(group, "closed")
+      yield* calls(group, "fail")
+      yield* stands(group, "open")
+    }))
+})
+
 describe("18. circuits are kept per key", () => {
   const keyed = (group: Group.Group) =>
     Command.make("k", (_key: string, how: Ending) => run(how), { group, circuit: { key: (key) => key } })
@@ -542,6 +687,19 @@ describe("18. circuits are kept per key", () => {
       yield* stands(group, "closed", "a")
       yield* fails("d")
       yield* stands(group, "open", "d")
+    }))
+
+  it.effect("however early it came: what is in use is not what goes", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ consecutive: 2, maxKeys: 3 })
+      const fails = (key: string) => Effect.exit(keyed(group)(key, "fail"))
+      yield* fails("busy")
+      for (let i = 0; i < 100; i++) {
+        yield* keyed(group)(`passer-by ${i}`, "ok")
+        if (i % 2 === 0) yield* Effect.exit(keyed(group)("busy", i === 98 ? "fail" : "ok"))
+      }
+      yield* fails("busy")
+      yield* stands(group, "open", "busy")
     }))
 
   it.effect("an open one is the last to be forgotten, but for one that is held", () =>
@@ -684,6 +842,33 @@ describe("19. transitions", () => {
       ])
     }))
 
+  it.effect("are a line each, whatever a client has put into the key", () =>
+    Effect.gen(function*() {
+      const log = logged()
+      const group = yield* Effect.provide(make({ consecutive: 1 }), log.layer)
+      yield* Circuit.force(group, "a\n[12:00:00] ERROR forged\r\u001b[2J\u2028b", "open")
+      yield* afterFirstSleep
+      assert.deepStrictEqual(log.lines, [
+        "Warn circuit a\\u000a[12:00:00] ERROR forged\\u000d\\u001b[2J\\u2028b of g: closed -> open (forced)"
+      ])
+    }))
+
+  it.effect("33. are kept for nobody: a reader hears those that come after it", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ consecutive: 1 })
+      for (const to of ["open", "closed", "open"] as const) yield* Circuit.force(group, "k", to)
+      const heard: Array<string> = []
+      yield* Effect.forkChild(
+        Stream.runForEach(Circuit.transitions(group), ({ from, to }) => Effect.sync(() => heard.push(`${from} ${to}`))),
+        { startImmediately: true }
+      )
+      yield* afterFirstSleep
+      assert.deepStrictEqual(heard, [])
+      yield* Circuit.force(group, "k", "closed")
+      yield* afterFirstSleep
+      assert.deepStrictEqual(heard, ["open closed"])
+    }))
+
   it.effect("reach a reader that is slow: it loses the oldest, not the latest", () =>
     Effect.gen(function*() {
       const group = yield* make({ consecutive: 1 })
@@ -739,7 +924,61 @@ describe("20. a rejection", () => {
     }))
 })
 
-describe("options that make no sense are refused, by name:", () => {
+describe("3. alone, as a combinator", () => {
+  it.effect("withCircuit counts and refuses any effect, data first and last, by the class of the group too", () =>
+    Effect.gen(function*() {
+      class G extends Group.Service<G>()("g") {}
+      const program = Effect.gen(function*() {
+        const group = yield* G
+        const fails = Effect.exit(Circuit.withCircuit(Effect.fail("no"), G, { key: "k" }))
+        assert.strictEqual(ending(yield* fails), "no")
+        assert.strictEqual(ending(yield* fails), "no")
+        assert.strictEqual(ending(yield* fails), "CircuitOpen")
+        // It is the circuit of the commands of that key.
+        assert.deepStrictEqual(yield* calls(group, "ok"), ["CircuitOpen"])
+        yield* TestClock.adjust("5 seconds")
+        assert.strictEqual(yield* Effect.succeed(1).pipe(Circuit.withCircuit(group, { key: "k" })), 1)
+        yield* stands(group, "closed")
+        // Under the group's own name, by default.
+        const bare = Effect.void.pipe(Circuit.withCircuit(G))
+        yield* bare
+        yield* Circuit.force(group, "g", "open")
+        assert.deepInclude({ ...yield* Effect.flip(bare) }, { group: "g", key: "g", circuit: "g" })
+        // No pool has seen any of it, not even the command, which was refused.
+        assert.strictEqual((yield* Pool.statistics(group.pool)).admitted, 0)
+      })
+      yield* Effect.provide(program, G.layer({ pool: { maxConcurrent: 1 }, circuit: { consecutive: 2 } }))
+    }))
+
+  it.effect("14. knows what is slow, what is no failure, and what an interruption is", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ consecutive: 2, slowCallRate: 0.5, slowerThan: 10, window: { calls: 4 } })
+      const within = <A, E>(self: Effect.Effect<A, E>) => Circuit.withCircuit(self, group, { key: "k" })
+      yield* Effect.exit(within(Effect.fail("no")))
+      const left = yield* Command.queue(within(Effect.never))
+      yield* Fiber.interrupt(left)
+      yield* Effect.exit(Circuit.withCircuit(Effect.fail(404), group, { key: "k", isFailure: (n) => n >= 500 }))
+      yield* Effect.exit(within(Effect.fail("no")))
+      yield* stands(group, "closed")
+      const slow = yield* Command.queue(Effect.all([within(Effect.sleep(10)), within(Effect.sleep(10))]))
+      yield* TestClock.adjust(20)
+      yield* Fiber.join(slow)
+      yield* stands(group, "open")
+    }))
+
+  it.effect("in a group without circuits it only runs the effect; options that make no sense are refused", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("g", { pool: { maxConcurrent: 1 } })
+      assert.strictEqual(yield* Circuit.withCircuit(Effect.succeed(1), group), 1)
+      assert.throws(
+        () => Circuit.withCircuit(Effect.void, group, { keys: "k" } as never),
+        InvalidOptions.InvalidOptions,
+        /keys/
+      )
+    }))
+})
+
+describe("12. options that make no sense are refused, by name:", () => {
   for (
     const [problem, options] of [
       ["circuit.consecutive", { consecutive: 0 }],

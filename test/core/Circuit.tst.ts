@@ -126,3 +126,22 @@ describe("a group's circuits", () => {
     expect(CircuitStore.layerRedis).type.not.toBeCallableWith({ onStoreError: "fail" })
   })
 })
+
+describe("withCircuit", () => {
+  it("adds CircuitOpen, and the group if that is a class; data first it knows the failures", () => {
+    class G extends Group.Service<G>()("g") {}
+    const fails = Effect.fail("no" as const)
+    expect(fails.pipe(Circuit.withCircuit(G))).type.toBe<
+      Effect.Effect<never, "no" | CommandError.CircuitOpen, G>
+    >()
+    expect(Circuit.withCircuit(fails, G, {
+      isFailure: (failure) => {
+        expect(failure).type.toBe<"no">()
+        return true
+      }
+    })).type.toBe<Effect.Effect<never, "no" | CommandError.CircuitOpen, G>>()
+    expect(fails.pipe(Circuit.withCircuit({} as Group.Group))).type.toBe<
+      Effect.Effect<never, "no" | CommandError.CircuitOpen>
+    >()
+  })
+})

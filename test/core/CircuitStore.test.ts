@@ -1,6 +1,20 @@
 import { Circuit, CircuitStore, Command, Group, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Deferred, Effect, Exit, Fiber, Layer, Logger, Queue, type Scope, Stream } from "effect"
+import {
+  Cause,
+  Config,
+  ConfigProvider,
+  Context,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Logger,
+  Queue,
+  Scope,
+  Stream
+} from "effect"
 import { Redis } from "effect/persistence"
 import { TestClock } from "effect/testing"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
@@ -42,6 +56,30 @@ class Elsewhere implements CircuitStore.CircuitStore {
   says(said: Said) {
     return Deferred.succeed(this.said, said)
   }
+}
+
+/** A store with a bug: its tickets throw when they are told how the call ended. */
+const throwing = {
+  group: Effect.provideService(
+    Group.make("g", { pool: { maxConcurrent: 3 }, circuit: {} }),
+    CircuitStore.CircuitStore,
+    CircuitStore.CircuitStore.of({
+      circuits: () =>
+        Effect.succeed({
+          admit: () => ({
+            _tag: "Ticket" as const,
+            settle: () => {
+              throw new Error("a bug of the store")
+            }
+          }),
+          state: () => Effect.succeed("closed" as const),
+          force: () => Effect.void,
+          open: Effect.succeed([]),
+          known: () => ({ circuits: [], omitted: 0, shared: false }),
+          transitions: Stream.empty
+        })
+    })
+  )
 }
 
 describe("a store that is elsewhere", () => {
@@ -98,6 +136,36 @@ describe("a store that is elsewhere", () => {
       assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
     }))
 
+  it.effect("whose ticket throws is the death of that call: its caller goes on, and its permit is back", () =>
+    Effect.gen(function*() {
+      const group = yield* throwing.group
+      const work = new Work()
+      const call = work.run.pipe(Command.within(group, { key: "k" }))
+      const fiber = yield* Command.queue(call)
+      yield* work.finish
+      yield* afterFirstSleep
+      assert.strictEqual(state(fiber), "Die")
+      assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
+      assert.strictEqual(ending(yield* Effect.exit(call)), "Die")
+    }))
+
+  it.effect("whose ticket throws when a deadline passes keeps nobody else from theirs", () =>
+    Effect.gen(function*() {
+      const group = yield* throwing.group
+      const options = { key: "k", timeout: 10, detach: true }
+      const hung = yield* Command.queue(
+        Effect.uninterruptible(Effect.sleep(20)).pipe(Command.within(group, options))
+      )
+      const other = yield* Command.queue(Effect.never.pipe(Command.within(group, options)))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(state(hung), "CommandTimeout")
+      assert.strictEqual(state(other), "CommandTimeout+Die")
+      const later = yield* Command.queue(Effect.never.pipe(Command.within(group, options)))
+      yield* TestClock.adjust(10)
+      assert.strictEqual(state(later), "CommandTimeout+Die")
+      assert.strictEqual((yield* Pool.statistics(group.pool)).active, 0)
+    }))
+
   it.effect("that can't do what an operator asks says so", () =>
     Effect.gen(function*() {
       const group = yield* new Elsewhere().group
@@ -127,22 +195,24 @@ class FakeRedis {
 
   readonly down = Effect.fail(new Redis.RedisError({ cause: new Error("connection refused") }))
 
+  readonly redis = Layer.succeed(
+    Redis.Redis,
+    Redis.Redis.of({
+      send: () => this.answer as Effect.Effect<never, Redis.RedisError>,
+      // An outcome moves nothing.
+      eval: () => (...params) =>
+        (params[1] === "settle" ? Effect.as(this.answer, null) : this.answer) as Effect.Effect<
+          never,
+          Redis.RedisError
+        >,
+      subscribe: () => Queue.unbounded<Redis.RedisMessage, Redis.RedisError>(),
+      reserve: Effect.die("not used")
+    })
+  )
+
   readonly layer = (options: CircuitStore.RedisOptions) =>
     CircuitStore.layerRedis(options).pipe(
-      Layer.provide(Layer.succeed(
-        Redis.Redis,
-        Redis.Redis.of({
-          send: () => this.answer as Effect.Effect<never, Redis.RedisError>,
-          // An outcome moves nothing.
-          eval: () => (...params) =>
-            (params[1] === "settle" ? Effect.as(this.answer, null) : this.answer) as Effect.Effect<
-              never,
-              Redis.RedisError
-            >,
-          subscribe: () => Queue.unbounded<Redis.RedisMessage, Redis.RedisError>(),
-          reserve: Effect.die("not used")
-        })
-      )),
+      Layer.provide(this.redis),
       Layer.provide(Logger.layer([
         Logger.make<unknown, void>(({ message }) => this.lines.push([message].flat().map(String)[0]!))
       ]))
@@ -160,7 +230,8 @@ class FakeRedis {
   }
 }
 
-const call = (group: Group.Group) => Effect.succeed("ok").pipe(Command.within(group, { key: "k" }))
+const call = (group: Group.Group, circuit?: Circuit.CommandOptions<[], unknown>) =>
+  Effect.succeed("ok").pipe(Command.within(group, { key: "k", circuit }))
 
 describe("when Redis does not answer", () => {
   for (
@@ -207,6 +278,21 @@ describe("when Redis does not answer", () => {
       assert.strictEqual(redis.lines.length, 1)
     }))
 
+  it.effect("a key that is none is a bug of its call, and no outage for the others", () =>
+    Effect.gen(function*() {
+      const redis = new FakeRedis()
+      redis.answers = Effect.succeed(["closed", "0"])
+      const group = yield* redis.group()
+      for (const key of [5, undefined, {}, Symbol("key")]) {
+        const odd = call(group, { key: () => key as never })
+        assert.strictEqual(ending(yield* Effect.exit(odd)), "Die", String(key))
+      }
+      yield* TestClock.adjust("1 second")
+      assert.deepStrictEqual(redis.lines, [])
+      assert.strictEqual(yield* call(group), "ok")
+      assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, queued: 0 })
+    }))
+
   it.effect("an answer that is late, while others are not, is an outage for its call alone", () =>
     Effect.gen(function*() {
       const redis = new FakeRedis()
@@ -250,6 +336,68 @@ describe("when Redis does not answer", () => {
       redis.answers = Effect.succeed("OK")
       yield* TestClock.adjust(100)
       assert.strictEqual(redis.lines.at(-1), "Redis answers again after 100ms; 3 outcomes were not sent to it")
+    }))
+})
+
+describe("when the layer is closed", () => {
+  for (const [onStoreError, expected] of [["allow", "Success"], ["refuse", "CircuitOpen"]] as const) {
+    it.effect(`a call that waits for Redis, and one that comes after, do so no longer: ${onStoreError} holds`, () =>
+      Effect.gen(function*() {
+        const redis = new FakeRedis()
+        const scope = yield* Scope.make()
+        const group = yield* Scope.provide(redis.group({ onStoreError, timeout: "1 second" }), scope)
+        const waiting = yield* Command.queue(call(group))
+        assert.strictEqual(state(waiting), "running")
+        yield* Scope.close(scope, Exit.void)
+        yield* Effect.yieldNow
+        assert.strictEqual(state(waiting), expected)
+        assert.strictEqual(state(yield* Command.queue(call(group))), expected)
+      }))
+  }
+})
+
+it.effect("18. groups that come and go, under names that do not come again, leave nothing behind", () =>
+  Effect.gen(function*() {
+    const context = yield* Layer.build(new FakeRedis().layer({}))
+    const store = Context.get(context, CircuitStore.CircuitStore)
+    for (let i = 0; i < 1000; i++) {
+      yield* Effect.scoped(
+        Effect.provideService(
+          Group.make(`tenant ${i}`, { pool: { maxConcurrent: 1 }, circuit: {} }),
+          CircuitStore.CircuitStore,
+          store
+        )
+      )
+    }
+    assert.strictEqual((store as unknown as { readonly groups: Map<string, unknown> }).groups.size, 0)
+  }))
+
+describe("options of the store in Redis from Config", () => {
+  const build = (env: Record<string, string>) =>
+    Effect.scoped(Layer.build(
+      CircuitStore.layerRedisConfig({
+        prefix: Config.String("PREFIX").pipe(Config.withDefault("p:")),
+        timeout: Config.Duration("TIMEOUT").pipe(Config.withDefault("1 second"))
+      }).pipe(Layer.provide(new FakeRedis().redis))
+    )).pipe(
+      Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env })),
+      Effect.map((context) => Context.get(context, CircuitStore.CircuitStore) as unknown as { means: unknown })
+    )
+
+  it.effect("are those of the environment, or the defaults", () =>
+    Effect.gen(function*() {
+      assert.deepInclude((yield* build({ PREFIX: "mine:", TIMEOUT: "50 millis" })).means, {
+        prefix: "mine:",
+        timeout: 50
+      })
+      assert.deepInclude((yield* build({})).means, { prefix: "p:", timeout: 1000 })
+    }))
+
+  it.effect("12. that make no sense are refused, typed", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(ending(yield* Effect.exit(build({ TIMEOUT: "soon" }))), "ConfigError")
+      const refused = yield* Effect.flip(build({ TIMEOUT: "0 seconds" }))
+      assert.match(refused.message, /CircuitStore\.layerRedis: timeout: /)
     }))
 })
 

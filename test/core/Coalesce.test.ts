@@ -2,6 +2,7 @@ import {
   Circuit,
   Coalesce,
   Command,
+  CommandError,
   CommandMetrics,
   Group,
   InvalidOptions,
@@ -10,11 +11,13 @@ import {
   TestOutcomes
 } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Fiber, Metric, Scheduler } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Fiber, Metric, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import * as fc from "fast-check"
+import { enclosedBy } from "../../packages/core/src/internal/Enclosing.ts"
 import { Flights } from "../../packages/core/src/internal/Flights.ts"
-import { afterFirstSleep, ending, idle, state } from "./calls.ts"
+import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
+import { afterFirstSleep, ending, idle, state, Work } from "./calls.ts"
 
 const { after, byArgs, byNumber, fail, hang, lingering, sequence, succeed, uninterruptible } = TestDependency
 
@@ -565,6 +568,80 @@ it.effect("7. wherever the scheduler yields, an interruption there leaves no run
     }
     assert.isAbove(work.calls.length, 100)
   }))
+
+describe("25. with deadlines that differ", () => {
+  // Each caller as a call with a deadline of its own would be.
+  const callers = Effect.gen(function*() {
+    const group = (yield* make()) as GroupState
+    const flights = new Flights()
+    const work = new Work()
+    const call = Effect.fnUntraced(function*(millis: number) {
+      const enclosing = {
+        rejection: undefined as CommandError.CommandTimeout | undefined,
+        deadlineAt: group.timers.now() + millis
+      }
+      const fiber = yield* Command.queue(
+        Effect.contextWith((context: Context.Context<never>) =>
+          Effect.provideContext(
+            flights.join("a", work.around(Effect.never), group.timers) as Effect.Effect<unknown, unknown>,
+            enclosedBy(context, enclosing)
+          )
+        )
+      )
+      const passes = Effect.suspend(() => {
+        enclosing.rejection = new CommandError.CommandTimeout("g", "k", "timeout", Duration.millis(millis), true)
+        return Fiber.interrupt(fiber)
+      })
+      return { fiber, passes }
+    })
+    return { call, work }
+  })
+
+  it.effect("those with little time leave a run open to others: no number of them starts a run each", () =>
+    Effect.gen(function*() {
+      const { call, work } = yield* callers
+      const patient = yield* call(1000)
+      for (let i = 0; i < 100; i++) {
+        const hasty = yield* call(1)
+        yield* TestClock.adjust(1)
+        yield* hasty.passes
+      }
+      assert.deepStrictEqual([work.started, work.active], [1, 1])
+      yield* Fiber.interrupt(patient.fiber)
+      assert.strictEqual(work.active, 0)
+    }))
+
+  it.effect("a run takes in nobody new once it has lasted for as long as the most patient of them had", () =>
+    Effect.gen(function*() {
+      const { call, work } = yield* callers
+      const first = yield* call(100)
+      yield* TestClock.adjust(40)
+      const second = yield* call(100)
+      yield* TestClock.adjust(60)
+      yield* first.passes
+      const third = yield* call(100)
+      assert.deepStrictEqual([work.started, work.active], [2, 2])
+      yield* TestClock.adjust(40)
+      yield* second.passes
+      assert.deepStrictEqual([work.started, work.active], [2, 1])
+      yield* Fiber.interrupt(third.fiber)
+      assert.strictEqual(work.active, 0)
+    }))
+
+  it.effect("one without any does not make a run that hangs everybody's", () =>
+    Effect.gen(function*() {
+      const { call, work } = yield* callers
+      const endless = yield* call(Infinity)
+      const first = yield* call(100)
+      yield* TestClock.adjust(100)
+      yield* first.passes
+      const second = yield* call(100)
+      assert.deepStrictEqual([work.started, work.active], [2, 2])
+      yield* Fiber.interrupt(endless.fiber)
+      yield* Fiber.interrupt(second.fiber)
+      assert.strictEqual(work.active, 0)
+    }))
+})
 
 it.effect("only keys under way are known", () =>
   Effect.gen(function*() {

@@ -200,6 +200,38 @@ describe("from a promise world", () => {
 })
 
 describe("1. policies lists a command's own, from the outside in, with their settings", () => {
+  it.effect("every policy that there is", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("service.session", {
+        pool: { maxConcurrent: 10 },
+        circuit: {},
+        rateLimit: { limit: 10, window: "1 second" }
+      })
+      const command = Command.make("k", (id: string) => Effect.succeed(id), {
+        group,
+        fallback: () => Effect.succeed("none"),
+        stale: { key: (id) => id, maxAge: "1 minute" },
+        timeout: "2 seconds",
+        coalesce: { key: (id) => id },
+        retry: {},
+        hedge: { after: "1 second" },
+        attemptTimeout: "1 second"
+      })
+      assert.deepStrictEqual((yield* Command.policies(command)).map(({ policy }) => policy), [
+        "fallback",
+        "stale",
+        "outcomes",
+        "timeout",
+        "coalesce",
+        "retry",
+        "hedge",
+        "rateLimit",
+        "circuit",
+        "pool",
+        "attemptTimeout"
+      ])
+    }))
+
   it.effect("all of them", () =>
     Effect.gen(function*() {
       const group = yield* Group.make("service.session", {

@@ -292,6 +292,51 @@ describe("the options", () => {
   })
 })
 
+describe("a promise function", () => {
+  const fetchUser = async (_: Command.Attempt, id: string, deep?: boolean) => ({ id, deep })
+  type User = { id: string; deep: boolean | undefined }
+
+  it("its arguments are the command's, and a rejection is an UnknownError", () => {
+    const command = Command.promise("k", fetchUser, { group: Session })
+    expect(command).type.toBeCallableWith("1")
+    expect(command).type.not.toBeCallableWith(1)
+    expect(command("1", true)).type.toBe<Effect.Effect<User, Cause.UnknownError | GroupError, Session>>()
+  })
+
+  it("or what `catch` makes of it", () => {
+    const command = Command.promise("k", fetchUser, {
+      group: value,
+      timeout: "1 second",
+      catch: (error) => new HttpError({ status: Number(error) })
+    })
+    expect(command("1")).type.toBe<Effect.Effect<User, HttpError | GroupError | CommandTimeout>>()
+  })
+
+  it("its fallback is handed the failure and the arguments", () => {
+    const command = Command.promise("k", fetchUser, {
+      group: value,
+      fallback: (failure, id, deep) => {
+        expect(failure).type.toBe<Cause.UnknownError | GroupError>()
+        expect(id).type.toBe<string>()
+        expect(deep).type.toBe<boolean | undefined>()
+        return Effect.succeed(null)
+      }
+    })
+    expect(command("1")).type.toBe<Effect.Effect<User | null>>()
+  })
+
+  it("has to return a promise", () => {
+    expect(Command.promise).type.not.toBeCallableWith("k", () => 1, { group: value })
+  })
+
+  it("promisify has its arguments and its value, and needs what it needs", () => {
+    const command = Command.promise("k", fetchUser, { group: Session })
+    expect(Command.promisify(command)).type.toBe<
+      Effect.Effect<(id: string, deep?: boolean) => Promise<User>, never, Session>
+    >()
+  })
+})
+
 describe("a command", () => {
   const command = Command.make("k", (cookie: string) => fetchSession(cookie), { group: Session })
 

@@ -1,6 +1,6 @@
 import { Command, CommandMetrics, Group } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Metric, Scope, Tracer } from "effect"
+import { Effect, Exit, Fiber, Logger, Metric, Scope, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { state, Work } from "./calls.ts"
 
@@ -264,7 +264,7 @@ describe("30. a call that its fallback rescued", () => {
     }).pipe(isolated))
 })
 
-describe("the histograms", () => {
+describe("32. the histograms", () => {
   it.effect("hold the latency of the whole call, and its wait, in seconds", () =>
     Effect.gen(function*() {
       yield* TestClock.adjust(12_345)
@@ -307,7 +307,7 @@ describe("the histograms", () => {
     }).pipe(isolated))
 })
 
-it.effect("saturation is a gauge: active, queued, overdue and both limits of each group", () =>
+it.effect("32. saturation is a gauge: active, queued, overdue and both limits of each group", () =>
   Effect.gen(function*() {
     const group = yield* Group.make("g", { pool: { maxConcurrent: 2, maxQueued: 7 } })
     yield* Group.make("other", { pool: { maxConcurrent: 3 } })
@@ -336,7 +336,7 @@ it.effect("saturation is a gauge: active, queued, overdue and both limits of eac
     assert.deepStrictEqual(yield* gauges("g"), [0, 0, 0, 2, 7])
   }).pipe(isolated))
 
-it.effect("key cardinality is bounded: 1,000 keys are kept apart, the others are counted together", () =>
+it.effect("32. key cardinality is bounded: 1,000 keys are kept apart, the others are counted together", () =>
   Effect.gen(function*() {
     const group = yield* Group.make("g", { pool: { maxConcurrent: 1 } })
     const call = (key: string) => Effect.void.pipe(Command.within(group, { key }))
@@ -364,6 +364,27 @@ describe("the series of a group", () => {
       yield* Effect.void.pipe(Command.within(group, { key: "late" }))
       yield* Effect.void.pipe(Command.within(group, { key: "early" }))
       assert.strictEqual(registry.size, 0)
+    }).pipe(isolated))
+
+  it.effect("hide those of another one of its name, and the log says so, once", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ logLevel, message }) => lines.push(`${logLevel} ${String(message)}`))
+      const make = Group.make("g", { pool: { maxConcurrent: 1 } }).pipe(Effect.provide(Logger.layer([logger])))
+      const first = yield* Scope.make()
+      yield* Scope.provide(make, first)
+      yield* Group.make("other", { pool: { maxConcurrent: 1 } })
+      assert.deepStrictEqual(lines, [])
+      const second = yield* Scope.make()
+      yield* Scope.provide(make, second)
+      assert.deepStrictEqual(lines, ["Warn there is another group named g: its metrics are hidden by this one's"])
+      yield* Effect.scoped(make)
+      assert.strictEqual(lines.length, 1)
+      // One that is made after the other has ended hides nothing.
+      yield* Scope.close(first, Exit.void)
+      yield* Scope.close(second, Exit.void)
+      yield* make
+      assert.strictEqual(lines.length, 1)
     }).pipe(isolated))
 
   it.effect("of a group of the same name, made since, stay", () =>

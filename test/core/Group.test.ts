@@ -1,6 +1,19 @@
 import { Command, Group, InvalidOptions, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Config, ConfigProvider, Context, Duration, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import {
+  Cause,
+  Clock,
+  Config,
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Schedule,
+  Scope
+} from "effect"
 import { TestClock } from "effect/testing"
 import { state, Work } from "./calls.ts"
 
@@ -200,6 +213,72 @@ describe("the Clock of a group", () => {
       assert.strictEqual(state(fiber), "running")
       yield* TestClock.adjust(100)
       assert.strictEqual(state(fiber), "CommandTimeout")
+    }))
+
+  it.effect("is not the wall's, which may be set as one likes: every policy keeps its times", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      for (const jump of [1e12, -1e12]) {
+        let wall = clock.currentTimeMillisUnsafe()
+        const wallOf = (name: PropertyKey) =>
+          name === "currentTimeMillisUnsafe"
+            ? () => wall
+            : name === "currentTimeNanosUnsafe"
+            ? () => BigInt(wall) * 1_000_000n
+            : name === "currentTimeMillis"
+            ? Effect.sync(() => wall)
+            : name === "currentTimeNanos"
+            ? Effect.sync(() => BigInt(wall) * 1_000_000n)
+            : undefined
+        const jumping = new Proxy(clock, { get: (target, name) => wallOf(name) ?? Reflect.get(target, name) })
+        const group = yield* Effect.provideService(
+          Group.make(`wall ${jump}`, {
+            pool: { maxConcurrent: 1, maxQueued: 9, queueTimeout: 50 },
+            circuit: { consecutive: 1, openFor: 100 },
+            rateLimit: { limit: 100, window: "1 minute" }
+          }),
+          Clock.Clock,
+          jumping
+        )
+        const queue = (
+          options: Command.Policies & Command.Distinctions<[], unknown>,
+          work: Effect.Effect<unknown, unknown>
+        ) =>
+          Command.queue(
+            work.pipe(Command.within(group, { key: "k", ...options }), Effect.provideService(Clock.Clock, jumping))
+          )
+        const slow = yield* queue({ timeout: 80, circuit: { key: () => "slow" } }, Effect.never)
+        const waits = yield* queue({}, Effect.void)
+        wall += jump
+        yield* TestClock.adjust(49)
+        assert.deepStrictEqual([slow, waits].map(state), ["running", "running"])
+        yield* TestClock.adjust(1)
+        assert.deepStrictEqual([slow, waits].map(state), ["running", "QueueTimeout"])
+        yield* TestClock.adjust(30)
+        assert.deepStrictEqual(state(slow), "CommandTimeout")
+        // The circuit of the slow one is open, for its time.
+        wall -= jump
+        const soon = yield* queue({ circuit: { key: () => "slow" } }, Effect.void)
+        yield* TestClock.adjust(100)
+        wall += jump
+        const later = yield* queue({ circuit: { key: () => "slow" } }, Effect.void)
+        assert.deepStrictEqual([soon, later].map(state), ["CircuitOpen", "Success"])
+        // A retry comes after its delay, a schedule's too; a hedge after its own.
+        let attempts = 0
+        const flaky = Effect.suspend(() => ++attempts % 2 === 1 ? Effect.fail("no") : Effect.void)
+        const isFailure = () => false
+        const retried = yield* queue({ retry: { base: 10 }, circuit: { isFailure } }, flaky)
+        wall -= jump
+        yield* TestClock.adjust(20)
+        const schedule = Schedule.fixed(30)
+        const scheduled = yield* queue({ retry: { schedule }, circuit: { isFailure } }, flaky)
+        wall += jump
+        yield* TestClock.adjust(29)
+        assert.deepStrictEqual([retried, scheduled].map(state), ["Success", "running"])
+        yield* TestClock.adjust(1)
+        assert.strictEqual(state(scheduled), "Success")
+        assert.strictEqual(attempts, 4)
+      }
     }))
 
   it.effect("stops with its scope: calls that are still under way end by themselves", () =>

@@ -41,6 +41,7 @@ describe("32. what is counted of each key, with latency, queue wait and attempts
         admitted: 0,
         rejected: 0,
         queueTimeouts: 0,
+        shed: 0,
         waits: 0,
         waitTotalMillis: 0,
         waitLongestMillis: 0,

@@ -11,9 +11,10 @@ import {
   TestOutcomes
 } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Duration, Effect, Exit, Fiber, Logger, Metric, Random, Scope } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Logger, Metric, Random, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
+import { hedgesOf } from "../../packages/core/src/internal/HedgeWork.ts"
 import { afterFirstSleep, ending, idle, state } from "./calls.ts"
 
 const { die, fail, hang, lingering, sequence, succeed } = TestDependency
@@ -260,6 +261,16 @@ describe("24. its own budget", () => {
       assert.strictEqual(yield* Hedge.remaining(group), 2)
     }))
 
+  it.effect("of zero: nothing is hedged, and the call goes on", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ hedgeBudget: { ratio: 0, perSecond: 0 } })
+      const script = yield* scripted(after(100, "first"), hang)
+      const fiber = yield* Command.queue(script.call().pipe(Command.within(group, { key: "k", hedge: { after: 50 } })))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Fiber.join(fiber), "first")
+      assert.strictEqual(script.calls.length, 1)
+    }))
+
   it.effect("10 % of the calls that could be hedged, and one a second, by default", () =>
     Effect.gen(function*() {
       const group = yield* make()
@@ -377,6 +388,16 @@ describe("24. the p95 of the latest calls", () => {
       for (let i = 0; i < 1500; i++) yield* run(group, yield* scripted(after(10, "ok")))
       const [fast] = yield* run(group, yield* scripted(after(5000, "ok")))
       assert.isAtMost(fast!, 12)
+    }))
+
+  it.effect("32. of 1,000 keys are kept apart, whatever keys are made of; later ones share theirs", () =>
+    Effect.gen(function*() {
+      const group = yield* make(free)
+      for (let i = 0; i < 3000; i++) {
+        yield* Hedge.withBudget(Effect.void, group, { key: `user ${i}`, after: "p95" })
+      }
+      const { delays } = hedgesOf(group, Context.empty()) as unknown as { readonly delays: Map<string, unknown> }
+      assert.strictEqual(delays.size, 1001)
     }))
 
   it.effect("failures say nothing", () =>
@@ -558,6 +579,18 @@ describe("with the other policies", () => {
       assert.deepInclude(yield* value(CommandMetrics.attempts), { count: 1, sum: 1 })
       // The first attempt waited from 0 to 40, the second from 50 until the first had won, at 140.
       assert.deepInclude(yield* value(CommandMetrics.queueWait), { count: 1, sum: 0.13 })
+    }))
+
+  it.effect("1. each attempt takes a token: a limit that is used up refuses the second, not the call", () =>
+    Effect.gen(function*() {
+      const group = yield* make({ rateLimit: { limit: 1, window: "1 hour" } })
+      const script = yield* scripted(after(100, "first"), after(1, "second"))
+      const fiber = yield* Command.queue(script.call().pipe(Command.within(group, { key: "k", hedge: { after: 50 } })))
+      yield* TestClock.adjust(100)
+      assert.strictEqual(yield* Fiber.join(fiber), "first")
+      assert.strictEqual(script.calls.length, 1)
+      const refused = script.call().pipe(Command.within(group, { key: "k", hedge: { after: 50 } }))
+      assert.strictEqual(ending(yield* Effect.exit(refused)), "RateLimited")
     }))
 
   it.effect("1. it stands inside of retry, outside of circuit and pool, and says what it does", () =>

@@ -1,4 +1,4 @@
-import { Command, Group, Pool } from "@blackgate/core"
+import { Command, Criticality, Group, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
@@ -53,6 +53,30 @@ describe("13. a constant number of queue steps", () => {
         })
       assert.strictEqual(yield* leaving(1000), yield* leaving(10))
     }))
+
+  it.effect("27. for finding who gives way, and for a grant when all levels wait", () =>
+    Effect.gen(function*() {
+      const shedding = (waiters: number) =>
+        Effect.gen(function*() {
+          const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: waiters })
+          const { line } = pool as PoolState
+          const work = new Work()
+          yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+          const call = (level: Criticality.Criticality) =>
+            Effect.void.pipe(Pool.withPermit(pool), Criticality.provide(level), Effect.exit, Command.queue)
+          for (let i = 0; i < waiters; i++) yield* call(Criticality.levels[1 + i % 3]!)
+          const before = line.steps
+          yield* call("critical-plus")
+          const toShed = line.steps - before
+          assert.strictEqual((yield* Pool.statistics(pool)).shed, 1)
+          yield* work.finish
+          return { toShed, toGrant: Math.ceil((line.steps - before - toShed) / waiters) }
+        })
+      const few = yield* shedding(12)
+      assert.isAtMost(few.toShed, 15)
+      assert.isAtMost(few.toGrant, 16)
+      assert.deepStrictEqual(yield* shedding(60_000), few)
+    }), 60_000)
 
   it.effect("and 50,000 waiting synchronous calls pass without a stack overflow", () =>
     Effect.gen(function*() {

@@ -1,4 +1,4 @@
-import { Command, Group, Pool } from "@blackgate/core"
+import { Command, Criticality, Group, Pool } from "@blackgate/core"
 import { assert, it } from "@effect/vitest"
 import { Effect, type Fiber } from "effect"
 import { TestClock } from "effect/testing"
@@ -10,6 +10,7 @@ const queueTimeout = 40
 
 interface Arrival {
   readonly priority: Pool.Priority
+  readonly criticality: Criticality.Criticality
   /** Its deadline in milliseconds, if it has one. */
   readonly timeout: number | undefined
   /** Whether its work can be interrupted. */
@@ -45,6 +46,7 @@ class Model {
   admitted = 0
   rejected = 0
   queueTimeouts = 0
+  shed = 0
   calls: Array<Modelled> = []
   private order = 0
   maxConcurrent: number
@@ -86,7 +88,19 @@ class Model {
       call.where = "waits"
     } else {
       this.rejected++
-      call.caller = "PoolFull"
+      const gives = this.maxQueued === 0 ? undefined : this.waiting
+        .filter(({ criticality }) => Criticality.isMoreCritical(arrival.criticality, criticality))
+        .toSorted((a, b) => Criticality.Order(a.criticality, b.criticality) || b.id - a.id)[0]
+      if (gives === undefined) {
+        call.caller = "PoolFull"
+        return
+      }
+      this.shed++
+      gives.where = "is gone"
+      gives.caller = "PoolFull"
+      due("timeout", arrival.timeout)
+      due("queueTimeout", queueTimeout)
+      call.where = "waits"
     }
   }
 
@@ -161,11 +175,15 @@ const agrees = (steps: ReadonlyArray<Step>) =>
     const callers: Array<Fiber.Fiber<unknown, unknown>> = []
     yield* Effect.addFinalizer(() => Effect.forEach(works, (work) => work.finish))
 
-    const arrive = Effect.fnUntraced(function*({ detach, priority, stubborn, timeout }: Arrival) {
+    const arrive = Effect.fnUntraced(function*({ criticality, detach, priority, stubborn, timeout }: Arrival) {
       const work = new Work()
       const run = stubborn ? Effect.uninterruptible(work.run) : work.run
       works.push(work)
-      callers.push(yield* Command.queue(run.pipe(Command.within(group, { key: "k", priority, detach, timeout }))))
+      const call = run.pipe(
+        Command.within(group, { key: "k", priority, detach, timeout }),
+        Criticality.provide(criticality)
+      )
+      callers.push(yield* Command.queue(call))
     })
 
     for (const step of steps) {
@@ -202,10 +220,8 @@ const agrees = (steps: ReadonlyArray<Step>) =>
           break
         }
       }
-      const { active, admitted, maxConcurrent, maxQueued, overdue, queued, queueTimeouts, rejected } = yield* Pool
-        .statistics(
-          group.pool
-        )
+      const { active, admitted, maxConcurrent, maxQueued, overdue, queued, queueTimeouts, rejected, shed } = yield* Pool
+        .statistics(group.pool)
       assert.deepStrictEqual(
         {
           active,
@@ -214,6 +230,7 @@ const agrees = (steps: ReadonlyArray<Step>) =>
           admitted,
           rejected,
           queueTimeouts,
+          shed,
           maxConcurrent,
           maxQueued,
           running: works.flatMap((work, id) => work.active === 1 ? [id] : []),
@@ -226,6 +243,7 @@ const agrees = (steps: ReadonlyArray<Step>) =>
           admitted: model.admitted,
           rejected: model.rejected,
           queueTimeouts: model.queueTimeouts,
+          shed: model.shed,
           maxConcurrent: model.maxConcurrent,
           maxQueued: model.maxQueued,
           running: model.running.map(({ id }) => id),
@@ -240,6 +258,7 @@ const arrive: fc.Arbitrary<Step> = fc.record({
   step: fc.constant("arrive" as const),
   arrival: fc.record({
     priority: fc.constantFrom(...priorities),
+    criticality: fc.constantFrom(...Criticality.levels),
     timeout: fc.option(fc.integer({ min: 1, max: 60 }), { nil: undefined }),
     stubborn: fc.boolean(),
     detach: fc.boolean()
@@ -264,7 +283,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 )
 
 it(
-  "4-9, 11. a pool agrees with its model after every step, whatever arrives, ends, is interrupted, resized or late",
+  "4-9, 11, 27. a pool agrees with its model after every step, whatever arrives, ends, is interrupted, shed, resized or late",
   () =>
     fc.assert(
       fc.asyncProperty(

@@ -2,8 +2,8 @@ import { Command, Group, InvalidOptions, Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { type Context, Deferred, Duration, Effect, Exit, Fiber, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
-import type { Held } from "../../packages/core/src/internal/Call.ts"
 import type { GroupState } from "../../packages/core/src/internal/GroupState.ts"
+import type { Held } from "../../packages/core/src/internal/Held.ts"
 import { heldIn } from "../../packages/core/src/internal/Held.ts"
 import { afterFirstSleep, ending, state, Work } from "./calls.ts"
 
@@ -75,6 +75,7 @@ describe("5. waiting never exceeds maxQueued", () => {
         key: "print",
         active: 2,
         queued: 1,
+        shed: false,
         maxConcurrent: 2,
         maxQueued: 1,
         message: "the pool of printer is full: 2 of 2 active, 1 of 1 queued"
@@ -532,6 +533,25 @@ describe("11. resizing", () => {
       assert.deepInclude({ ...yield* Fiber.join(before) }, { queueTimeout: Duration.millis(100) })
     }))
 
+  it.effect("takes the queueTimeout away, for those who come after", () =>
+    Effect.gen(function*() {
+      for (const queueTimeout of [Infinity, Duration.infinity] as const) {
+        const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: 2, queueTimeout: 100 })
+        const work = new Work()
+        yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+        const before = yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+        yield* Pool.resize(pool, { queueTimeout })
+        const after = yield* Command.queue(work.run.pipe(Pool.withPermit(pool)))
+        yield* TestClock.adjust("1 day")
+        assert.deepStrictEqual([before, after].map(state), ["QueueTimeout", "running"])
+      }
+      const pool = yield* Pool.make("p", { maxConcurrent: 1 })
+      for (const queueTimeout of [0, NaN, -1, -Infinity, Duration.negativeInfinity, "never"] as const) {
+        const failure = yield* Effect.flip(Pool.resize(pool, { queueTimeout: queueTimeout as Duration.Input }))
+        assert.match(failure.problem, /^queueTimeout: .* or Infinity for none/)
+      }
+    }))
+
   it.effect("changes nothing when one of the limits makes no sense", () =>
     Effect.gen(function*() {
       const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: 1 })
@@ -585,7 +605,7 @@ describe("12. refused, with the name of the option:", () => {
     }))
 })
 
-describe("queueTimeout", () => {
+describe("2. queueTimeout bounds the wait alone", () => {
   it.effect("fails the call that waits longer with QueueTimeout; its work never starts", () =>
     Effect.gen(function*() {
       const pool = yield* Pool.make("printer", { maxConcurrent: 1, maxQueued: 1, queueTimeout: "50 millis" })
@@ -608,7 +628,7 @@ describe("queueTimeout", () => {
       assert.strictEqual(second.started, 0)
     }))
 
-  it.effect("bounds the wait alone: a call that was let in may take its time", () =>
+  it.effect("a call that was let in may take its time", () =>
     Effect.gen(function*() {
       const pool = yield* Pool.make("p", { maxConcurrent: 1, maxQueued: 1, queueTimeout: 50 })
       const sleep = (ms: number) => Command.queue(Effect.sleep(ms).pipe(Pool.withPermit(pool)))
@@ -710,7 +730,7 @@ describe("statistics", () => {
     }))
 })
 
-describe("withPermit", () => {
+describe("3. withPermit, alone,", () => {
   class Session extends Group.Service<Session>()("service.session") {}
   const live = Session.layer({ pool: { maxConcurrent: 1 } })
 

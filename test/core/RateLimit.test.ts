@@ -166,7 +166,7 @@ describe("14. a refusal by the limit", () => {
       assert.deepInclude(yield* Pool.statistics(group.pool), { active: 0, admitted: 1, rejected: 0 })
     }))
 
-  it.effect("comes before circuit and pool, which then know nothing of the call", () =>
+  it.effect("1. comes before circuit and pool, which then know nothing of the call", () =>
     Effect.gen(function*() {
       const group = yield* Group.make("api", {
         pool: { maxConcurrent: 1 },
@@ -442,7 +442,8 @@ describe("a limiter that is provided to the group", () => {
     })
     const live = Api.layer({ pool, rateLimit: { limit: 2, window: "1 minute", ...rateLimit } }).pipe(
       Layer.provide(remote.layer),
-      Layer.provideMerge(Logger.layer([logger]))
+      Layer.provideMerge(Logger.layer([logger])),
+      Layer.provide(Layer.succeed(Metric.MetricRegistry, new Map())) // where no other test has a group of this name
     )
     return { remote, logged, live }
   }

@@ -357,10 +357,12 @@ describe("23. what is never retried", () => {
 
   it.effect("a failure with a defect beside it", () =>
     Effect.gen(function*() {
-      const both = Effect.ensuring(Effect.fail("bad"), Effect.die("bug"))
-      const [end, started] = yield* attempts(both)
-      assert.include(String(end), "Die")
-      assert.strictEqual(started, 1)
+      const both = Cause.combine(Cause.fail("bad"), Cause.die("bug"))
+      assert.deepStrictEqual(yield* attempts(Effect.failCause(both)), ["bad+Die", 1])
+      assert.deepStrictEqual(yield* attempts(Effect.failCause(Cause.combine(Cause.interrupt(), both))), [
+        "Interrupt+bad+Die",
+        1
+      ])
     }))
 
   it.effect("an interruption of its own", () =>
@@ -515,6 +517,29 @@ describe("a schedule instead of base and max", () => {
     Effect.gen(function*() {
       const group = make({ retryBudget: { ratio: 0, perSecond: 1 } })
       assert.strictEqual((yield* follow(Schedule.spaced(1), { times: Infinity }, group)).attempts.length, 11)
+    }))
+
+  it.effect("one whose delays make no sense has none, and is bounded all the same", () =>
+    Effect.gen(function*() {
+      for (const delay of [0, NaN, -5000, -Infinity]) {
+        const odd = Schedule.forever.pipe(Schedule.modifyDelay(() => Effect.succeed(Duration.millis(delay))))
+        const { at, attempts, end } = yield* follow(odd, { times: 3 }, make(unlimited))
+        assert.deepStrictEqual([end, attempts.length], ["bad", 4], String(delay))
+        assert.isAtMost(at, 3)
+      }
+    }))
+
+  it.effect("one that counts elapsed time is bounded although the wall clock is set back all the time", () =>
+    Effect.gen(function*() {
+      let wall = 1e12
+      const clock = yield* Clock.Clock
+      const jumping = new Proxy(clock, {
+        get: (target, name) => name === "currentTimeMillisUnsafe" ? () => wall -= 1e6 : Reflect.get(target, name)
+      })
+      const group = Effect.provideService(make(unlimited), Clock.Clock, jumping)
+      const during = Schedule.spaced(1).pipe(Schedule.upTo({ duration: "10 millis" }))
+      assert.strictEqual((yield* follow(during, { times: 50 }, make(unlimited))).attempts.length, 12)
+      assert.strictEqual((yield* follow(during, { times: 50 }, group)).attempts.length, 51)
     }))
 
   it.effect("one that dies ends the call with it", () =>

@@ -2,7 +2,7 @@ import { Command, Group, InvalidOptions, Pool, Stale, TestDependency, TestOutcom
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { LastGood } from "../../packages/core/src/internal/StaleWrap.ts"
+import { LastGood } from "../../packages/core/src/internal/LastGood.ts"
 import { ending, state } from "./calls.ts"
 
 const { after, die, fail, hang, succeed } = TestDependency
@@ -137,6 +137,19 @@ describe("31. the last good value is a fallback", () => {
         yield* Effect.forEach(["a", "b", "c"], (id) => Effect.map(Effect.exit(get(id)), ending)),
         ["Success", "down", "Success"]
       )
+    }))
+
+  it.effect("a clock that is set back, although it should never be, makes no value younger than new", () =>
+    Effect.gen(function*() {
+      const lastGood = new LastGood(stale)
+      let now = 1e9
+      const get = (run: Effect.Effect<unknown, unknown>) =>
+        lastGood.around(run, ["a"], { now: () => now }) as Effect.Effect<unknown, unknown>
+      yield* get(Effect.succeed("fresh"))
+      now -= 3_600_000
+      assert.strictEqual(yield* get(Effect.fail("down")), "fresh")
+      now += 60_000
+      assert.strictEqual(yield* Effect.flip(get(Effect.fail("down"))), "down")
     }))
 
   it.effect("values that are too old go as new ones come", () =>

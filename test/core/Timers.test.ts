@@ -65,3 +65,21 @@ it(
     ),
   60_000
 )
+
+it.effect("one that throws keeps no other from elapsing, those of its own instant included", () =>
+  Effect.gen(function*() {
+    const timers = yield* Timers.make
+    const elapsed: Array<string> = []
+    timers.add(
+      new Entry(timers.now() + 10, () => {
+        throw new Error("a bug")
+      })
+    )
+    timers.add(new Entry(timers.now() + 10, () => elapsed.push("same")))
+    timers.add(new Entry(timers.now() + 30, () => elapsed.push("later")))
+    yield* TestClock.adjust(20)
+    assert.deepStrictEqual(elapsed, ["same"])
+    timers.add(new Entry(timers.now() + 5, () => elapsed.push("added")))
+    yield* TestClock.adjust(20)
+    assert.deepStrictEqual(elapsed, ["same", "added", "later"])
+  }))

@@ -1,12 +1,12 @@
-import { Circuit, CircuitStore, Command, Group, GroupSnapshot } from "@blackgate/core"
+import { Circuit, CircuitStore, Command, Group, GroupSnapshot, Pool } from "@blackgate/core"
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Fiber, Layer, Logger, type Scope, Stream } from "effect"
+import { Context, Deferred, Duration, Effect, Fiber, Layer, Logger, Metric, type Scope, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { inject } from "vitest"
 import { ending, state } from "../core/calls.ts"
 import { eventually, eventuallyEqual } from "../harness/eventually.ts"
-import { RedisServer } from "../harness/redis.ts"
+import { RedisServer, SlowWay } from "../harness/redis.ts"
 import { run as runProcess } from "../harness/run.ts"
 
 const url = inject("redisUrl")
@@ -35,7 +35,7 @@ const start = (
     const layer = G.layer({ pool: { maxConcurrent: 1000 }, circuit }).pipe(
       Layer.provide(CircuitStore.layerRedis({ timeout: "5 seconds", ...options })),
       Layer.provideMerge(NodeRedis.layer({ url: at })),
-      Layer.provide(logger)
+      Layer.provide([logger, Layer.succeed(Metric.MetricRegistry, new Map())])
     )
     const context = yield* Effect.orDie(Layer.build(layer))
     return { group: Context.get(context, G), redis: Context.get(context, Redis.Redis), lines }
@@ -182,6 +182,9 @@ onRedis("two processes see one circuit in Redis:", () => {
       assert.deepStrictEqual(yield* calls(b, "ok"), ["CircuitOpen"])
       yield* stands(a, "half-open")
       yield* first.succeed
+      // What it has done itself a process sees at once.
+      assert.strictEqual(yield* Circuit.state(a.group, "k"), "half-open")
+      assert.deepStrictEqual(yield* calls(b, "ok"), ["CircuitOpen"])
       yield* second.succeed
       yield* stands(a, "closed")
       yield* stands(b, "closed")
@@ -423,6 +426,8 @@ onRedis("when Redis goes away", { concurrent: false }, () => {
     Effect.promise(() => RedisServer.start()),
     (server) => Effect.promise(() => server.kill())
   )
+  const slowWay = (url: string) =>
+    Effect.acquireRelease(Effect.promise(() => SlowWay.to(url)), (way) => Effect.sync(() => way.close()))
   const options = { consecutive: 2, openFor: "1 minute" } as const
   const health = ({ lines }: Process) =>
     lines.filter((line) => line.startsWith("Redis ")).map((line) => line.split(" ").slice(0, 3).join(" "))
@@ -491,6 +496,59 @@ onRedis("when Redis goes away", { concurrent: false }, () => {
       }),
     60_000
   )
+
+  it.live(
+    "and is only slow, every call is let in within its timeout, the log says so once, and it heals by itself",
+    () =>
+      Effect.gen(function*() {
+        const redis = yield* server
+        const way = yield* slowWay(redis.url)
+        const a = yield* start({ consecutive: 2, openFor: "1 minute" }, { timeout: "200 millis" }, way.url)
+        yield* calls(a, "fail", "ok")
+        way.delay = 2500
+        const fibers = yield* Effect.forEach(
+          Array.from({ length: 100 }),
+          () => Command.queue(Effect.succeed("ok").pipe(Command.within(a.group, { key: "k" })))
+        )
+        const [took] = yield* Effect.timed(Effect.forEach(fibers, Fiber.join))
+        assert.isBelow(Duration.toMillis(took), 2500)
+        assert.deepStrictEqual(health(a), ["Redis does not"])
+        // From then on nobody waits.
+        const refused = yield* Effect.forEach(
+          Array.from({ length: 100 }),
+          () => Command.queue(Effect.succeed("ok").pipe(Command.within(a.group, { key: "k" })))
+        )
+        assert.deepStrictEqual(new Set(refused.map(state)), new Set(["Success"]))
+        way.delay = 0
+        yield* eventually("its end", () => health(a).length === 2)
+        yield* calls(a, "fail", "fail")
+        yield* stands(a, "open")
+        assert.deepStrictEqual(health(a), said)
+        assert.deepInclude(yield* Pool.statistics(a.group.pool), { active: 0, queued: 0 })
+      }),
+    30_000
+  )
+
+  it.live("and its clock is set back, nothing stays open, or half-open, for longer than it would have", () =>
+    Effect.gen(function*() {
+      const { a, b, prefix } = yield* two({ consecutive: 1, openFor: 50, probeLease: 60_000 })
+      const hash = `${prefix}{service.billing}:k:k`
+      const tomorrow = Date.now() + 86_400_000
+      yield* calls(a, "fail")
+      yield* stands(b, "open")
+      // What the hash holds then: a time to come.
+      yield* Effect.orDie(a.redis.send("HSET", hash, "openUntil", String(tomorrow)))
+      assert.deepStrictEqual(yield* calls(a, "ok"), ["CircuitOpen"])
+      yield* due(b)
+      const hung = yield* call(b) // b remembers no refusal
+      yield* stands(a, "half-open")
+      const probes = yield* Effect.orDie(a.redis.send<string>("HGET", hash, "probes"))
+      yield* Effect.orDie(a.redis.send("HSET", hash, "probes", probes.replace(/=\d+/, `=${tomorrow}`)))
+      yield* eventuallyEqual("a probe that is let in", ["Success"], calls(a, "ok"))
+      yield* stands(b, "closed")
+      yield* hung.fail
+      yield* stands(b, "closed")
+    }))
 
   it.live("and forgets everything mid-run, calls under way end as ever, and say nothing of what is new", () =>
     Effect.gen(function*() {

@@ -5,7 +5,8 @@ import { Context, Duration, Effect, Layer, Logger, Scope } from "effect"
 import { RateLimiter, Redis } from "effect/persistence"
 import { inject } from "vitest"
 import { eventuallyEqual } from "../harness/eventually.ts"
-import { RedisServer } from "../harness/redis.ts"
+import { RedisServer, SlowWay } from "../harness/redis.ts"
+import { run } from "../harness/run.ts"
 
 const url = inject("redisUrl")
 
@@ -51,6 +52,25 @@ const counted = (outcomes: ReadonlyArray<string>) => {
 describe.skipIf(url === undefined)("against a real redis-server", () => {
   for (const algorithm of ["token-bucket", "fixed-window"] as const) {
     it.live(`two processes share one limit: ${algorithm}`, () =>
+      Effect.gen(function*() {
+        const name = unique()
+        const process = run(
+          globalThis.process.execPath,
+          [`${import.meta.dirname}/limit-process.ts`, url!, name, algorithm, "50"],
+          { cwd: "." }
+        )
+        const both = yield* Effect.all([process, process], { concurrency: 2 })
+        const outcomes: Array<string> = []
+        for (const { exitCode, stderr, stdout } of both) {
+          assert.strictEqual(exitCode, 0, stderr)
+          const said = JSON.parse(stdout) as { readonly outcomes: Array<string>; readonly another: string }
+          outcomes.push(...said.outcomes)
+          assert.match(said.another, /^in, for \d+$/)
+        }
+        assert.deepStrictEqual(counted(outcomes), { "in, for tenant": 25, RateLimited: 75 })
+      }), 60_000)
+
+    it.live(`two clients of one process do, too: ${algorithm}`, () =>
       Effect.gen(function*() {
         const name = unique()
         const limit = { limit: 25, window: "10 minutes", algorithm } as const
@@ -112,13 +132,18 @@ describe.skipIf(url === undefined)("against a real redis-server", () => {
     }))
 
   for (const onStoreError of ["allow", "refuse"] as const) {
-    for (const outage of ["slow", "killed"] as const) {
+    for (const outage of ["slow", "paused", "killed"] as const) {
       it.live(`${outage}: calls are ${onStoreError === "allow" ? "let in" : "refused"} in time, and it heals`, () =>
         Effect.gen(function*() {
           const server = yield* own
-          const api = yield* join(unique(), server.url, { limit: 1, window: "10 minutes", onStoreError })
+          const way = yield* Effect.acquireRelease(
+            Effect.promise(() => SlowWay.to(server.url)),
+            (way) => Effect.sync(() => way.close())
+          )
+          const api = yield* join(unique(), way.url, { limit: 1, window: "10 minutes", onStoreError })
           assert.deepStrictEqual([yield* api.outcome("k"), yield* api.outcome("k")], ["in", "RateLimited"])
-          if (outage === "slow") server.pause()
+          if (outage === "slow") way.delay = 3000 // three times as long as a call may wait
+          else if (outage === "paused") server.pause()
           else yield* Effect.promise(() => server.kill())
           const during = onStoreError === "allow" ? "in" : "RateLimited"
           const [took, outcomes] = yield* Effect.timed(Effect.all(
@@ -131,7 +156,8 @@ describe.skipIf(url === undefined)("against a real redis-server", () => {
           yield* Effect.replicateEffect(api.outcome("other"), 20)
           assert.lengthOf(api.logged, 1)
           assert.match(api.logged[0]!, /^Warn the rate limiter of .* is unavailable/)
-          if (outage === "slow") server.resume()
+          if (outage === "slow") way.delay = 0
+          else if (outage === "paused") server.resume()
           else yield* Effect.promise(() => server.start())
           const isBack = Effect.map(api.outcome("probe"), () => /^Info .* is back/.test(api.logged.at(-1)!))
           yield* eventuallyEqual("a line that says that it is back", true, isBack)

@@ -13,8 +13,30 @@ const programs: Record<string, ReadonlyArray<string>> = {
     "signed in: false",
     "policies: fallback, outcomes, timeout, pool"
   ],
+  "overload.ts": [
+    "prefetch 1: found",
+    "prefetch 2: shed",
+    "prefetch 3: shed",
+    "batch 1: shed",
+    "batch 2: shed",
+    "batch 3: shed",
+    "page 1: found",
+    "page 2: found",
+    "page 3: found",
+    "checkout 1: found",
+    "checkout 2: found",
+    "checkout 3: found",
+    "7 served, 5 shed"
+  ],
   "promise-world.ts": ["200 {\"id\":1}", "401 NoSession"],
-  "web-handler.ts": ["200 saw GET /users/1?full=yes"]
+  "web-handler.ts": ["200 saw GET /users/1?full=yes"],
+  "websocket.ts": [
+    "/chat heard hello",
+    "/chat heard hi",
+    "tunnels: 2",
+    "a third: 503",
+    "a page of elsewhere: 403"
+  ]
 }
 
 // What those print, from their start to their end, that measure time: the part of it that is always so.
@@ -28,6 +50,11 @@ const measured: Record<string, ReadonlyArray<RegExp>> = {
     /^circuit suggest: closed -> open$/m,
     /^suggest ended: short-circuited, CircuitOpen\nCallDegraded$/m,
     /^snapshot: 0 of 2 active, 4 calls, 75 % errors, open: suggest$/m
+  ],
+  "deadline.ts": [
+    /^the user takes 1 ms: user 1; no orders; sheddable, all of them$/m,
+    /^the user takes 350 ms: user 1; no orders; sheddable, the best of them$/m,
+    /^the user takes 900 ms: an error page: it took longer than 500ms$/m
   ],
   "hedge.ts": [/^plain: p50 \d+ ms, .*; 0 hedges$/m, /^hedged: p50 \d+ ms/m],
   "http-client.ts": [

@@ -1,10 +1,10 @@
 import { CommandMetrics, Group, Pool } from "@blackgate/core"
 import { Proxy, type Transport } from "@blackgate/http"
-import { Undici } from "@blackgate/node"
+import { Tunnel, Undici } from "@blackgate/node"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { type HttpPlatform, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
-import { createServer } from "node:http"
+import { createServer, type Server } from "node:http"
 import { eventuallyEqual } from "./eventually.ts"
 import { connect, type Wire } from "./Wire.ts"
 
@@ -25,6 +25,8 @@ export interface Gateway {
   /** How the calls of a key have ended; `"/*"` is that of the only route of `start`. */
   readonly outcomes: (key?: string) => Effect.Effect<Outcomes>
   readonly connect: Effect.Effect<Wire, never, Scope.Scope>
+  /** How many connections of clients there are. */
+  readonly clients: Effect.Effect<number>
 }
 
 /** What everything of a gateway is told: nothing is under way. */
@@ -53,14 +55,22 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, undici = {} }: { readonly pool?: Pool.Options; readonly undici?: Undici.Options } =
-    {}
+  { pool = { maxConcurrent: 100 }, tunnels = true, undici = {} }: {
+    readonly pool?: Pool.Options
+    readonly undici?: Undici.Options
+    /** Whether its server lets connections become tunnels. */
+    readonly tunnels?: boolean
+  } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
     const logs: Array<string> = []
     const name = `gateway ${++gateways}`
     const group = yield* Group.make(name, { pool })
-    const server = NodeHttpServer.layer(createServer, {
+    let listener: Server | undefined = undefined
+    const server = NodeHttpServer.layer(() => {
+      listener = createServer()
+      return tunnels ? Tunnel.accept(listener) : listener
+    }, {
       port: 0,
       host: "127.0.0.1",
       gracefulShutdownTimeout: 10,
@@ -100,7 +110,10 @@ export const withRoutes = (
             )),
           (counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))
         ),
-      connect: connect(port)
+      connect: connect(port),
+      clients: Effect.callback<number>((resume) => {
+        listener?.getConnections((_, count) => resume(Effect.succeed(count)))
+      })
     }
   }).pipe(Effect.orDie)
 

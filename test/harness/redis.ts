@@ -76,6 +76,50 @@ export class RedisServer {
   }
 }
 
+/** A way to a server on which every answer takes its time. */
+export class SlowWay {
+  /** In milliseconds, from now on. */
+  delay = 0
+  private readonly server: Net.Server
+  private readonly ends = new Set<Net.Socket>()
+
+  private constructor(to: number) {
+    this.server = Net.createServer((near) => {
+      const far = Net.connect(to, "127.0.0.1")
+      for (const end of [near, far]) {
+        this.ends.add(end)
+        end.setNoDelay(true)
+        end.on("error", () => {}).once("close", () => {
+          this.ends.delete(end)
+          near.destroy()
+          far.destroy()
+        })
+      }
+      near.on("data", (chunk) => far.write(chunk))
+      // One timer after the other: nothing is overtaken, unless the delay is made shorter.
+      far.on("data", (chunk) => {
+        if (this.delay === 0) near.write(chunk)
+        else setTimeout(() => near.writable && near.write(chunk), this.delay)
+      })
+    })
+  }
+
+  static async to(url: string): Promise<SlowWay> {
+    const way = new SlowWay(Number(new URL(url).port))
+    await new Promise<void>((resolve) => way.server.listen(0, "127.0.0.1", resolve))
+    return way
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${(this.server.address() as Net.AddressInfo).port}`
+  }
+
+  close(): void {
+    this.server.close()
+    for (const end of this.ends) end.destroy()
+  }
+}
+
 /** Starts the server that the tests of a run share, `inject("redisUrl")`; `REDIS_URL` names another one to use. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | void> {
   const given = process.env["REDIS_URL"]

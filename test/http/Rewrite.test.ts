@@ -10,6 +10,7 @@ const request = (path: string, headers: HeaderList.HeaderList = []): Rewrite.Pro
   headers,
   body: HttpBody.empty,
   upstream: Effect.runSync(Upstream.make("http://a.test")),
+  clientAddress: "192.0.2.1",
   source: HttpServerRequest.fromWeb(new Request("http://gateway.test/"))
 })
 

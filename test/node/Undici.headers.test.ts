@@ -39,7 +39,7 @@ const exchange = (
   })
 
 /** What the gateway wrote itself: not the fields that a connection of its own has. */
-const own = new Set(["host", "connection", "keep-alive", "date", "transfer-encoding"])
+const own = new Set(["host", "connection", "keep-alive", "date", "transfer-encoding", "via"])
 const forwarded = /^x-forwarded-/
 
 /** The fields that came from the other end, with their names' case folded. */
@@ -232,7 +232,7 @@ describe("8. everything else passes", { timeout: 30_000 }, () => {
       const { sent } = yield* exchange([host, ...fields])
       assert.deepStrictEqual(
         sent.fields.map((field) => field.join(": ")).filter((field) =>
-          !/^(?:host|connection|x-forwarded-\w+): /.test(field)
+          !/^(?:host|connection|via|x-forwarded-\w+): /.test(field)
         ),
         fields.map((field) => field === "X-Empty:" ? "X-Empty: " : field)
       )
@@ -293,15 +293,13 @@ describe("8. everything else passes", { timeout: 30_000 }, () => {
         "Server: up",
         "ETag: \"a\"",
         "Vary: a",
-        "Vary: b",
-        "Via: 1.1 other"
+        "Vary: b"
       ]
       const { got } = yield* exchange([host], { answer: response("ok", ...own) })
       assert.deepStrictEqual(values(got, "date"), ["Mon, 01 Jan 2024 00:00:00 GMT"])
       assert.deepStrictEqual(values(got, "server"), ["up"])
       assert.deepStrictEqual(values(got, "etag"), ["\"a\""])
       assert.deepStrictEqual(values(got, "vary").join(", "), "a, b")
-      assert.deepStrictEqual(values(got, "via"), ["1.1 other"])
     }))
 
   it.live("no Content-Type is invented", () =>

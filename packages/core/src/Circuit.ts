@@ -11,8 +11,9 @@
  *   does one that is not heard of for `probeLease`.
  *
  * What counts as a failure: a failure or a defect of the effect, and a deadline that passes while the effect runs, `timeout` and
- * `attemptTimeout` alike. What does not: a refusal by the pool, a rate limit or another circuit, a deadline that passes in the queue,
- * an interruption from outside. A call that was let in before a transition changes nothing after it.
+ * `attemptTimeout` alike. What does not: a refusal by the pool, a rate limit or another circuit, also of a command inside of the
+ * effect, a deadline that passes in the queue, an interruption from outside. A call that was let in before a transition changes
+ * nothing after it.
  *
  * Where circuits are kept is the `CircuitStore`'s business. A circuit knows no fallback and does not retry.
  *
@@ -20,10 +21,12 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
 import * as Stream from "effect/Stream"
 import type { Circuits, Standing, State, StoreUnavailable, Transition } from "./CircuitStore.ts"
+import type { CircuitOpen } from "./CommandError.ts"
 import type * as Group from "./Group.ts"
-import { circuit } from "./internal/CircuitGate.ts"
+import { circuit, isRef, withCircuit as internal } from "./internal/CircuitGate.ts"
 import type { GroupState } from "./internal/GroupState.ts"
 
 /**
@@ -107,9 +110,61 @@ export interface CommandOptions<in Args extends ReadonlyArray<unknown>, in E> {
    * call dies of it, and no circuit hears of it.
    */
   readonly key?: ((...args: Args) => string) | undefined
-  /** Which failures are the dependency's. By default all: but a 404 is not a sick upstream. If it throws, the call has failed. */
+  /**
+   * Which failures are the dependency's. By default all but the refusals of commands inside of the effect; a 404 is no sick upstream. If
+   * it throws, the call has failed.
+   */
   readonly isFailure?: ((failure: E) => boolean) | undefined
 }
+
+/**
+ * Runs an effect if the circuit of a key lets it through, tells that how it ended, and fails with `CircuitOpen` otherwise.
+ *
+ * **When to use**
+ *
+ * Use to compose by hand, in an order of your own. A command of a group with circuits passes one by itself.
+ *
+ * **Details**
+ *
+ * `key` names the circuit, the group's name by default; it is the one that the group's commands of that key pass. In a group without
+ * circuits the effect just runs. It runs on a fiber of its own, as with `Pool.withPermit`.
+ *
+ * **Gotchas**
+ *
+ * A deadline around it (`Effect.timeout`) is an interruption, which a circuit doesn't count. Put it inside.
+ *
+ * **Example** (A circuit around an effect)
+ *
+ * ```ts import.meta.vitest
+ * import { Circuit, Group } from "@blackgate/core"
+ * import { Effect } from "effect"
+ *
+ * class Billing extends Group.Service<Billing>()("service.billing") {}
+ * const BillingLive = Billing.layer({ pool: { maxConcurrent: 10 }, circuit: { consecutive: 1 } })
+ *
+ * const pay = Effect.fail("unavailable" as const).pipe(
+ *   Circuit.withCircuit(Billing, { key: "pay" }),
+ *   Effect.catchTag("CircuitOpen", ({ circuit }) => Effect.succeed(`${circuit} is left alone`))
+ * )
+ *
+ * const program = Effect.all([Effect.flip(pay), pay])
+ * await Effect.runPromise(Effect.provide(program, BillingLive)) // => ["unavailable", "pay is left alone"]
+ * ```
+ *
+ * @category combinators
+ * @since 0.1.0
+ */
+export const withCircuit: {
+  <Self = never>(
+    group: Group.Ref<Self>,
+    options?: { readonly key?: string | undefined; readonly isFailure?: ((failure: unknown) => boolean) | undefined }
+  ): <A, E, R>(self: Effect.Effect<A, E, R>) => Effect.Effect<A, E | CircuitOpen, R | Self>
+  <A, E, R, Self = never>(
+    self: Effect.Effect<A, E, R>,
+    group: Group.Ref<Self>,
+    options?: { readonly key?: string | undefined; readonly isFailure?: ((failure: E) => boolean) | undefined }
+  ): Effect.Effect<A, E | CircuitOpen, R | Self>
+} = dual((args) => args.length > 1 && isRef(args[1]), internal)
 
 const none: Circuits = {
   admit: () => ({ _tag: "Ticket", settle: () => {} }),

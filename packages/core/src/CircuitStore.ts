@@ -6,16 +6,18 @@
  *
  * @since 0.1.0
  */
+import * as Config from "effect/Config"
 import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
-import type * as Effect from "effect/Effect"
+import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { memory } from "./internal/memoryCircuits.ts"
 import * as redisCircuits from "./internal/redisCircuits.ts"
+import type { InvalidOptions } from "./InvalidOptions.ts"
 
 /**
  * A circuit's policy, as data: options with their defaults, times in milliseconds.
@@ -250,7 +252,30 @@ export interface RedisOptions {
  * @since 0.1.0
  */
 export const layerRedis = (options: RedisOptions = {}): Layer.Layer<never, never, Redis.Redis> =>
-  Layer.effect(
-    CircuitStore,
-    redisCircuits.make(options, (circuit, cause) => new StoreUnavailable({ circuit, cause }))
-  )
+  Layer.effect(CircuitStore, Effect.orDie(makeRedis(options)))
+
+/**
+ * The same with its options from `Config`. Where Redis itself is comes from the layer that it needs, such as `NodeRedis.layerConfig`.
+ *
+ * **Example** (All of it from the environment)
+ *
+ * ```ts
+ * import { CircuitStore } from "@blackgate/core"
+ * import { NodeRedis } from "@effect/platform-node"
+ * import { Config, Layer } from "effect"
+ *
+ * export const Circuits = CircuitStore.layerRedisConfig({
+ *   prefix: Config.String("CIRCUIT_PREFIX").pipe(Config.withDefault("blackgate:circuit:"))
+ * }).pipe(Layer.provide(NodeRedis.layerConfig({ url: Config.String("REDIS_URL") })))
+ * ```
+ *
+ * @category layers
+ * @since 0.1.0
+ */
+export const layerRedisConfig = (
+  options: Config.Wrap<RedisOptions>
+): Layer.Layer<never, Config.ConfigError | InvalidOptions, Redis.Redis> =>
+  Layer.effect(CircuitStore, Effect.flatMap(Config.unwrap(options), makeRedis))
+
+const makeRedis = (options: RedisOptions) =>
+  redisCircuits.make(options, (circuit, cause) => new StoreUnavailable({ circuit, cause }))

@@ -12,7 +12,7 @@
  */
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import { coalesceOptions, joining } from "./internal/CoalesceWrap.ts"
+import { coalesceOptions, joining } from "./internal/CoalesceWork.ts"
 import { Flights } from "./internal/Flights.ts"
 import type { Given } from "./internal/Given.ts"
 import { checkUnsafe } from "./InvalidOptions.ts"
@@ -25,8 +25,9 @@ import { checkUnsafe } from "./InvalidOptions.ts"
  * The run has the first caller's services and span, but is inside of none of its permits and bounds. A failure, or a defect, is that
  * of all who share the run. A key function that throws is a defect of that call.
  *
- * A run that outlasts the deadline of one of its callers may hang: those who wait for it go on waiting, and whoever comes after that
- * starts another run.
+ * A run that outlasts the deadlines of its callers may hang: once it has lasted as long as the most patient of those who came had,
+ * whoever comes after a deadline has passed starts another run, while those who still wait for it go on waiting. So two of one key
+ * can overlap.
  *
  * **Gotchas**
  *

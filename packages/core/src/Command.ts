@@ -231,6 +231,17 @@ export interface Completion<in A, in E = never> {
 }
 
 /**
+ * What a callback is handed: how it answers and ends, and how much time there is.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Running<in A, in E = never> extends Completion<A, E> {
+  /** Until when it has to answer: its own bounds, and every deadline around its caller. `Duration.infinity` without one. */
+  readonly remaining: () => Duration.Duration
+}
+
+/**
  * Makes a command of a callback, whose answer may come before its end: a response head, say, whose body streams on.
  *
  * **When to use**
@@ -239,7 +250,7 @@ export interface Completion<in A, in E = never> {
  *
  * **Details**
  *
- * `register` is handed a `Completion` and the arguments once a permit is free. `timeout` and `attemptTimeout` bound the time to the
+ * `register` is handed a `Running` (a `Completion`, and what is left of the time) and the arguments once a permit is free. `timeout` and `attemptTimeout` bound the time to the
  * answer, `total` the time to the end. The permit is held, and the outcome counted, until the end. What `register` returns is called
  * when the call has to end early: by a deadline, by an interruption of the caller before the answer, by `total` at any time. After
  * that nothing more is heard from it.
@@ -289,7 +300,7 @@ export const callback: <
   Fallback extends AnyEffect = Effect.Effect<never, E | Failure<Timeout, AttemptTimeout> | Failure<Total>>
 >(
   key: string,
-  register: (call: Completion<A, E>, ...args: Args) => (() => void) | void,
+  register: (call: Running<A, E>, ...args: Args) => (() => void) | void,
   options: Policies<Timeout, AttemptTimeout> & Distinctions<Given<Args>, E> & {
     readonly group: Group.Ref<Self>
     /** Bounds the call until its end. By default nothing does. */

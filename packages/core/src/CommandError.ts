@@ -11,7 +11,8 @@ import * as Predicate from "effect/Predicate"
 import { Rejection } from "./internal/Rejection.ts"
 
 /**
- * The pool of the group is full: as many calls run and wait as may.
+ * The pool of the group is full: as many calls run and wait as may. A call that waited can hear of it too, if its place went to one
+ * that is more critical (`shed`).
  *
  * @category errors
  * @since 0.1.0
@@ -26,6 +27,8 @@ export class PoolFull extends Rejection {
   readonly maxConcurrent: number
   /** The limit of `queued`. */
   readonly maxQueued: number
+  /** Whether the call had a place in the line, and lost it to one that is more critical. */
+  readonly shed: boolean
   constructor(
     group: string,
     key: string,
@@ -34,17 +37,19 @@ export class PoolFull extends Rejection {
       readonly queued: number
       readonly maxConcurrent: number
       readonly maxQueued: number
-    }
+    },
+    shed = false
   ) {
     super(group, key)
     this.active = pool.active
     this.queued = pool.queued
     this.maxConcurrent = pool.maxConcurrent
     this.maxQueued = pool.maxQueued
+    this.shed = shed
   }
   get message(): string {
     return `the pool of ${this.group} is full: ${this.active} of ${this.maxConcurrent} active, ` +
-      `${this.queued} of ${this.maxQueued} queued`
+      `${this.queued} of ${this.maxQueued} queued${this.shed ? "; its place went to a call that is more critical" : ""}`
   }
 }
 PoolFull.define("PoolFull", "rejected")

@@ -81,7 +81,7 @@ export interface Class<in out Self, in out Name extends string> extends Context.
    *
    * **Gotchas**
    *
-   * One layer, provided twice, is one group; two calls of `layer` are two, with a pool each. Options that make no sense end the
+   * One layer, provided twice, is one group; two calls of `layer` are two, with a pool each, and a warning in the log. Options that make no sense end the
    * building of the layer with `InvalidOptions`, as a defect.
    */
   layer(options: Options): Layer.Layer<Self>
@@ -157,7 +157,7 @@ export const Service = <Self>() => <const Name extends string>(name: Name): Clas
  * **Gotchas**
  *
  * Deadlines keep to the Clock that was current here, not to the caller's. Names should differ: of two groups of one name the one
- * that was made last has the metrics. A scope that is never closed keeps the process alive until its last deadline
+ * that was made last has the metrics, and the log has a warning when the second is made. A scope that is never closed keeps the process alive until its last deadline
  * would have passed.
  *
  * @category constructors
@@ -173,6 +173,9 @@ export const make = (name: string, input: Options): Effect.Effect<Group, Invalid
       (group) => Effect.sync(() => group.close())
     )
     yield* share(group, input)
+    if (group.hides) {
+      yield* Effect.logWarning(`there is another group named ${name}: its metrics are hidden by this one's`)
+    }
     return group
   })
 

@@ -155,6 +155,7 @@ export const GroupSnapshot = Schema.Struct({
     admitted: number,
     rejected: number,
     queueTimeouts: number,
+    shed: number,
     waits: number,
     waitTotalMillis: number,
     waitLongestMillis: number,

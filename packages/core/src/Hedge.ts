@@ -14,7 +14,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as Group from "./Group.ts"
-import * as internal from "./internal/HedgeWrap.ts"
+import * as internal from "./internal/HedgeWork.ts"
 
 /**
  * When a second attempt is made.

@@ -17,7 +17,7 @@ import { dual } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import type * as Scope from "effect/Scope"
 import type { PoolError } from "./CommandError.ts"
-import type { Plan } from "./internal/Call.ts"
+import type { Plan } from "./internal/Gate.ts"
 import { pass } from "./internal/pass.ts"
 import { PoolGate, poolLimits, poolLimitsDriven, poolOptions, PoolState, PoolTypeId } from "./internal/PoolState.ts"
 import { Timers } from "./internal/Timers.ts"
@@ -45,7 +45,7 @@ export type Ref<Self = never> = Context.Key<Self, { readonly pool: Pool }> | { r
 
 /**
  * Who is served first of those who wait; within a priority it is first come, first served. A steady stream of `"high"` starves the
- * others: they still have their deadlines.
+ * others: they still have their deadlines. Who is turned away when the line is full is another question: see `Criticality`.
  *
  * @category models
  * @since 0.1.0
@@ -104,6 +104,8 @@ export interface Statistics {
   readonly rejected: number
   /** Of the rejected: those that waited longer than `queueTimeout`. */
   readonly queueTimeouts: number
+  /** Of the rejected: those that waited, and gave way to a call that is more critical. */
+  readonly shed: number
   readonly wait: {
     /** How many calls have waited, to whatever end. */
     readonly count: number
@@ -154,7 +156,8 @@ export const make = (name: string, options: Options): Effect.Effect<Pool, Invali
  *
  * **Details**
  *
- * Fails with `PoolFull` when neither a permit nor a place in the line is free, with `QueueTimeout` when the wait is longer than the
+ * Fails with `PoolFull` when neither a permit nor a place in the line is free, or when the place went to a call that is more
+ * critical, with `QueueTimeout` when the wait is longer than the
  * pool allows, with `PoolReentered` from inside another call of the pool. An interruption while waiting gives the place up at once.
  * The effect runs on a fiber of its own, and is interruptible there even if the caller is not, as with `Effect.timeout`.
  *
@@ -223,7 +226,8 @@ const planOf = (
  * **Details**
  *
  * Growing lets waiters in at once. Shrinking cancels nobody and blocks nobody: calls that run go on, and no one is let in until
- * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with.
+ * enough have ended. Those who wait keep their places and the `queueTimeout` that they came with. `queueTimeout: Infinity` takes the
+ * bound away.
  *
  * Where an `AdaptiveLimit` drives the pool, `maxConcurrent` is how far that may go, and must be finite.
  *

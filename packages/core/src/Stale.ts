@@ -15,7 +15,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type { Given } from "./internal/Given.ts"
-import { LastGood, staleOptions } from "./internal/StaleWrap.ts"
+import { LastGood, staleOptions } from "./internal/LastGood.ts"
+import { monotonicMillis } from "./internal/monotonic.ts"
 import { checkUnsafe } from "./InvalidOptions.ts"
 
 /**
@@ -94,7 +95,7 @@ export const ifError: {
     const lastGood = new LastGood(options)
     return (...args) =>
       Clock.clockWith((clock) => {
-        const timer = { now: () => Number(clock.monotonicTimeNanosUnsafe()) / 1e6 }
+        const timer = { now: () => monotonicMillis(clock) }
         const effect = lastGood.around(Effect.suspend(() => run(...args)), args, timer)
         return effect as Effect.Effect<A, E, R>
       })

@@ -10,6 +10,7 @@
  * @since 0.1.0
  */
 import type { CommandError } from "@blackgate/core/CommandError"
+import * as Criticality from "@blackgate/core/Criticality"
 import * as Group from "@blackgate/core/Group"
 import * as InvalidOptions from "@blackgate/core/InvalidOptions"
 import type * as Pool from "@blackgate/core/Pool"
@@ -23,11 +24,17 @@ import type * as Layer from "effect/Layer"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
+import type * as CallContext from "./CallContext.ts"
+import * as Forwarded from "./Forwarded.ts"
+import { options as callContext } from "./internal/callContext.ts"
 import { failure as answerTo } from "./internal/failures.ts"
+import { Forwarding, optionsSchema } from "./internal/Forwarding.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
+import { options as upgrade } from "./internal/upgrade.ts"
 import type { ProxyRequest, ProxyResponse } from "./Rewrite.ts"
 import { Transport } from "./Transport.ts"
+import type * as Upgrade from "./Upgrade.ts"
 import * as Upstream from "./Upstream.ts"
 import type { UpstreamError } from "./UpstreamError.ts"
 
@@ -49,7 +56,8 @@ export interface Options<
   Self = never,
   RewriteR = never,
   RewriteResponseR = never,
-  Fallback extends HttpServerResponse | Effect.Effect<HttpServerResponse, unknown, unknown> = HttpServerResponse
+  Fallback extends HttpServerResponse | Effect.Effect<HttpServerResponse, unknown, unknown> = HttpServerResponse,
+  Tunnels = never
 > {
   /** Whose pool admits its requests. */
   readonly group: Group.Ref<Self>
@@ -88,15 +96,27 @@ export interface Options<
   readonly total?: Duration.Input | undefined
   /** Who is served first of those who wait for a permit. `"normal"` by default. */
   readonly priority?: Pool.Priority | undefined
+  /** Who is shed first when the line is full: the level of requests that bring none that is believed. `"critical"` by default. */
+  readonly criticality?: Criticality.Criticality | undefined
+  /** Whether criticality and deadline are read from the request's headers, and said in the upstream's. Off by default. */
+  readonly callContext?: CallContext.Options | undefined
+  /**
+   * What becomes of requests for a WebSocket, or another protocol. By default they pass, and what the upstream agrees to is a tunnel;
+   * with `false` they go on as plain requests, without their `Upgrade`. `timeout` bounds the time to the 101. See `docs/tunnels.md`.
+   */
+  readonly upgrade?: boolean | Upgrade.Options<Tunnels> | undefined
   /** Whether the upstream gets the client's `Host` instead of its own. Off by default. */
   readonly preserveHost?: boolean | undefined
+  /** Whom to believe, and what to tell, of where requests come from. What is not said here is as `Forwarded.layer` says. */
+  readonly forwarded?: Forwarded.Options | undefined
 }
 
 const isGroupRef = (u: unknown): u is Group.Ref<unknown> => Group.isGroup(u) || Context.isKey(u)
+const groupRef = Schema.declare(isGroupRef, { expected: "a group" })
 const fn = Schema.declare(Predicate.isFunction, { expected: "a function" })
 
 const schema = Schema.Struct({
-  group: Schema.declare(isGroupRef, { expected: "a group" }),
+  group: groupRef,
   upstream: Schema.Unknown,
   key: Schema.optional(Schema.String),
   rewrite: Schema.optional(fn),
@@ -106,7 +126,11 @@ const schema = Schema.Struct({
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),
   priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
-  preserveHost: Schema.optional(Schema.Boolean)
+  criticality: Schema.optional(Schema.Literals(Criticality.levels)),
+  callContext: Schema.optional(callContext),
+  upgrade: Schema.optional(upgrade(groupRef)),
+  preserveHost: Schema.optional(Schema.Boolean),
+  forwarded: Schema.optional(optionsSchema)
 })
 const routeSchema = Schema.Struct({ ...schema.fields, method: Schema.optional(Schema.String) })
 
@@ -132,8 +156,9 @@ export type FallbackServices<Fallback> = Fallback extends Effect.Effect<infer _,
  * @category models
  * @since 0.1.0
  */
-export type Services<Self, RewriteR, RewriteResponseR, Fallback> =
+export type Services<Self, RewriteR, RewriteResponseR, Fallback, Tunnels = never> =
   | Self
+  | Tunnels
   | Transport
   | HttpServerRequest
   | Scope.Scope
@@ -141,18 +166,22 @@ export type Services<Self, RewriteR, RewriteResponseR, Fallback> =
   | RewriteResponseR
   | FallbackServices<Fallback>
 
+const groupOf = <Self>(ref: Group.Ref<Self>): Effect.Effect<Group.Group, never, Self> =>
+  Context.isKey(ref) ? Effect.service(ref) : Effect.succeed(ref)
+
 type Answers = HttpServerResponse | Effect.Effect<HttpServerResponse, unknown, unknown>
 
 // What the checks leave of the options; an option that makes no sense is refused by its name.
 const settings = (
   path: string,
   accepted: typeof schema | typeof routeSchema,
-  options: Options<unknown, unknown, unknown, Answers>,
+  options: Options<unknown, unknown, unknown, Answers, unknown>,
   isOwn: Settings["isOwn"]
 ): Effect.Effect<Settings, InvalidOptions.InvalidOptions> =>
   Effect.gen(function*() {
     yield* InvalidOptions.check<unknown>(path, accepted, options)
-    const { idle = "5 minutes", key = path, upstream } = options
+    const { idle = "5 minutes", key = path, upgrade, upstream } = options
+    const tunnels = typeof upgrade === "object" ? upgrade : {}
     return {
       key,
       group: options.group,
@@ -160,6 +189,12 @@ const settings = (
       options,
       upstream: Upstream.isUpstream(upstream) ? upstream : yield* Upstream.make(upstream),
       idle: Duration.fromInputUnsafe(idle),
+      forwarding: undefined,
+      tunnels: {
+        group: tunnels.group ?? options.group,
+        idle: Duration.fromInputUnsafe(tunnels.idle ?? idle),
+        total: tunnels.total ?? options.total
+      },
       isOwn
     }
   })
@@ -208,11 +243,15 @@ export const handler = <
   Self = never,
   RewriteR = never,
   RewriteResponseR = never,
-  Fallback extends Answers = HttpServerResponse
+  Fallback extends Answers = HttpServerResponse,
+  Tunnels = never
 >(
-  options: Options<Self, RewriteR, RewriteResponseR, Fallback>
-): Effect.Effect<HttpServerResponse, FallbackError<Fallback>, Services<Self, RewriteR, RewriteResponseR, Fallback>> =>
-  serve(Effect.runSync(settings("proxy", schema, options, () => true)))
+  options: Options<Self, RewriteR, RewriteResponseR, Fallback, Tunnels>
+): Effect.Effect<
+  HttpServerResponse,
+  FallbackError<Fallback>,
+  Services<Self, RewriteR, RewriteResponseR, Fallback, Tunnels>
+> => serve(Effect.runSync(settings("proxy", schema, options, () => true)))
 
 /**
  * A route of Effect's `HttpRouter` whose requests go to an upstream.
@@ -265,10 +304,11 @@ export const route = <
   Self = never,
   RewriteR = never,
   RewriteResponseR = never,
-  Fallback extends Answers = HttpServerResponse
+  Fallback extends Answers = HttpServerResponse,
+  Tunnels = never
 >(
   path: HttpRouter.PathInput,
-  options: Options<Self, RewriteR, RewriteResponseR, Fallback> & {
+  options: Options<Self, RewriteR, RewriteResponseR, Fallback, Tunnels> & {
     /** Which requests take the route. Those of every method, by default. */
     readonly method?: Parameters<HttpRouter.HttpRouter["add"]>[0] | undefined
   }
@@ -277,6 +317,7 @@ export const route = <
   never,
   | HttpRouter.HttpRouter
   | Self
+  | Tunnels
   | Transport
   | HttpRouter.Request.From<
     "Requires",
@@ -293,13 +334,15 @@ export const route = <
         settings(path, routeSchema, options, (...read) => table.agrees(...read, self))
       )
       const transport = yield* Transport
-      const group = Context.isKey(options.group) ? yield* Effect.service(options.group) : options.group
+      const forwarding = new Forwarding({ ...(yield* Forwarded.Defaults), ...options.forwarded })
+      const group = yield* groupOf(options.group)
+      const tunnels = { ...checked.tunnels, group: yield* groupOf(checked.tunnels.group as Group.Ref<Tunnels>) }
       table.add(method, path, self)
       const answer: Effect.Effect<
         HttpServerResponse,
         FallbackError<Fallback>,
         HttpServerRequest | Scope.Scope | RewriteR | RewriteResponseR | FallbackServices<Fallback>
-      > = serve({ ...checked, group, transport })
+      > = serve({ ...checked, group, tunnels, transport, forwarding })
       yield* router.add(method, path, answer)
     })
   )

@@ -29,6 +29,11 @@ export interface ProxyRequest {
   readonly body: Transport.Body
   /** Where it goes. */
   readonly upstream: Upstream
+  /**
+   * Who asks: the address of the peer or, where that is a trusted proxy, of whom the trusted proxies name (see `Forwarded`).
+   * `undefined` if nobody knows. To change it changes nothing: it is told to the upstream by `headers`.
+   */
+  readonly clientAddress: string | undefined
   /** The request that was received. */
   readonly source: HttpServerRequest.HttpServerRequest
 }

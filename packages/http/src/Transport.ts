@@ -23,6 +23,7 @@ import type { HeaderList } from "./HeaderList.ts"
 import { fromEffect } from "./internal/effectTransport.ts"
 import { overHttpClient } from "./internal/httpClientTransport.ts"
 import { inMemory } from "./internal/memoryTransport.ts"
+import type { Upgrades } from "./Upgrade.ts"
 import type { Upstream } from "./Upstream.ts"
 import type { UpstreamError } from "./UpstreamError.ts"
 
@@ -77,6 +78,8 @@ export interface Response {
   readonly statusText: string | undefined
   /** As received, hop-by-hop fields included. */
   readonly headers: HeaderList
+  /** The version of HTTP that it was received in, such as `"2.0"`: for `Via`. `"1.1"` by default. */
+  readonly version?: string | undefined
   /** Whole, if it was there with the head; a `Stream`, or whatever the server at hand can pipe, otherwise. */
   readonly body: HttpBody.HttpBody
 }
@@ -98,6 +101,8 @@ export class Transport extends Context.Service<Transport, {
    * failure. What ends it early does nothing after the end.
    */
   readonly send: (request: Request, call: Command.Completion<Response, UpstreamError>) => () => void
+  /** There if it can make tunnels: of WebSockets, say. Without it, a request for a WebSocket is answered with a 501. */
+  readonly upgrades?: Upgrades | undefined
 }>()("@blackgate/http/Transport") {}
 
 /**

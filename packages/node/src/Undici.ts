@@ -13,7 +13,10 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { Exchange } from "./internal/Exchange.ts"
+import { stateOf } from "./internal/Offer.ts"
+import { Opening } from "./internal/Opening.ts"
 import { Origins } from "./internal/Origins.ts"
+import { Tunnels } from "./internal/Tunnels.ts"
 
 /**
  * How connections are made and kept.
@@ -26,7 +29,7 @@ export interface Options {
   readonly connectTimeout?: Duration.Input | undefined
   /** How long an idle connection is kept, where the upstream gives no hint. 4 seconds by default. */
   readonly keepAlive?: Duration.Input | undefined
-  /** How long requests that are under way when the layer closes have to end by themselves. 5 seconds by default. */
+  /** How long requests and tunnels that are under way when the layer closes have to end by themselves. 5 seconds by default. */
   readonly drain?: Duration.Input | undefined
 }
 
@@ -62,11 +65,20 @@ export const layerWith = (options: Options): Layer.Layer<Transport.Transport> =>
         ),
         (origins) => origins.close(drain)
       )
+      const tunnels = yield* Effect.acquireRelease(Effect.sync(() => new Tunnels()), (tunnels) => tunnels.close(drain))
       return {
         send(request, call) {
           const exchange = new Exchange(request, call, origins.of(request.upstream))
           exchange.start()
           return () => exchange.stop()
+        },
+        upgrades: {
+          stateOf,
+          open(request, call) {
+            const opening = new Opening(request, call, tunnels)
+            opening.start(Duration.toMillis(connectTimeout))
+            return () => opening.stop()
+          }
         }
       }
     })

@@ -14,91 +14,11 @@ import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { whyInterrupted } from "./Boundary.ts"
 import { type Enclosing, enclosingOf } from "./Enclosing.ts"
+import type { Admission, Due, Ending, Place, Plan, Running, Work } from "./Gate.ts"
+import type { Held } from "./Held.ts"
 import type { Rejection } from "./Rejection.ts"
-
-export type Ending = Exit.Exit<unknown, unknown>
-
-/** Stands between a call and its work: one object for all calls of a group, or of a command. */
-export interface Gate {
-  /** Admits the call; or answers `undefined`, after `call.refuse(why)` or `call.hold(place)`. */
-  enter(call: Call): Admission | undefined
-  /** Whether its admissions have an `again`: to look for it at each of them costs more than to ask most of them. */
-  readonly keeps?: boolean
-}
-
-/** What an admitted call holds until it ends. Often the gate itself. */
-export interface Admission {
-  /** Once, however the call ends. */
-  leave(call: Call, exit: Ending): void
-  /**
-   * Asked before, unless the end is final. `undefined` keeps the call, which was put on hold, until `call.advance()` takes it through
-   * the gates behind again; otherwise it ends with what is answered here.
-   */
-  again?(call: Call, exit: Ending): Ending | undefined
-  /** Whether it may still keep the call: then a caller who could be let go stays for what comes after. */
-  mayAgain?(): boolean
-  /** Once, when the caller goes on while the work does too. */
-  answered?(call: Call): void
-  /** Once, when the work was told to stop and did not stop at once. */
-  linger?(call: Call): void
-}
-
-/** Where a held call waits, until its gate calls `call.admit` or `call.advance`. */
-export interface Place {
-  quit(): void
-}
-
-/** What a call does once every gate has let it in: one object for all calls of a command, which keep theirs in `running`. */
-export interface Work {
-  /** Begins. It ends with `call.end`, now or later. */
-  start(call: Call): void
-  /** Ends early. It must still come to `call.end`; when it can, at once. */
-  stop(call: Call): void
-}
-
-/** Something under way that can be ended early. */
-export interface Running {
-  /** `ended` hears of its end, instead of whoever would have. */
-  cancel(ended: (exit: Ending) => void): void
-}
-
-/**
- * What the caller hears of an ending: the same, or another answer. It is handed what the call has of its caller, and is asked when
- * the call has ended or been answered, unless the caller was interrupted.
- */
-export type Settle = (exit: Ending, call: Asked) => Effect.Effect<unknown, unknown>
-
-export type Asked = Pick<Call, "args" | "span" | "now">
-
-/** Something that is due at a time: it is not set before the call waits for something, which a refused one never does. */
-export interface Due {
-  /** The one that the call met before. */
-  readonly before: Due | undefined
-  set(): void
-}
-
-/** What all calls of a command have in common. */
-export interface Plan {
-  readonly key: string
-  readonly gates: ReadonlyArray<Gate>
-  /** Whether one of them `keeps` calls. */
-  readonly keeps: boolean
-  /** The caller does not wait for work that was told to stop. */
-  readonly detach: boolean
-  /** Where the start of the work is read from, if a gate measures it. A reading costs 80 ns. */
-  readonly clock: { now(): number } | undefined
-  /** Work that is calls of a plan inside, which do the command's own. */
-  readonly work?: Work | undefined
-  readonly settle?: Settle | undefined
-}
-
-/** What a fiber is inside of, such as a permit of a pool: the innermost first. */
-export interface Held {
-  readonly pool: object
-  readonly call: { readonly ended: boolean; readonly plan: { readonly key: string } }
-  readonly outer: Held | undefined
-}
 
 // Of two that are due at one instant the outer one is to come first.
 const setInOrder = (due: Due): void => {
@@ -134,6 +54,8 @@ export class Call implements Running, Enclosing {
   queuedFor = 0
   /** When it has to be answered, in milliseconds of the group's clock. */
   deadlineAt = Infinity
+  /** When its latest attempt has to be, if that has a bound. An object, because each number would be one more to allocate. */
+  attemptDeadline: { readonly at: number } | undefined = undefined
   /** How many times its work has started; the innermost work, where its own is a command's policies again. */
   attempts = 0
   /** Whether its work has started since it last passed the gates. */
@@ -152,7 +74,7 @@ export class Call implements Running, Enclosing {
   lingers = false
   /** How many gates it has passed. */
   depth = 0
-  /** What its work runs inside of, as far as is known without a look at the context. */
+  /** What its work runs inside of: what its caller does, and from the pool on its own permit. */
   held: Held | undefined
   /** Why the machinery ended it, if it did: what tells its own timeout from one that its work failed with. */
   rejection: Rejection | undefined = undefined
@@ -192,12 +114,24 @@ export class Call implements Running, Enclosing {
   }
 
   /** Starts a call of a plan that is inside of this one's. */
-  enclose(plan: Plan, inside: Enclosing, held: Held | undefined, ended: (exit: Ending) => void): Call {
+  enclose(
+    plan: Plan,
+    inside: Enclosing,
+    held: Held | undefined,
+    deadlineAt: number,
+    ended: (exit: Ending) => void
+  ): Call {
     const { args, context, own, span } = this
     const call = new Call(plan, own, args, context, span, ended as Call["resume"], inside, held)
+    call.deadlineAt = deadlineAt
     call.time = this.time
     call.advance()
     return call
+  }
+
+  /** Whether it was told to stop. */
+  get stopping(): boolean {
+    return this.verdict !== undefined
   }
 
   /** What it is part of: a plan of the command's, or what stands around the command. */
@@ -285,13 +219,19 @@ export class Call implements Running, Enclosing {
     this.conclude(depth, Exit.fail(why))
   }
 
+  /** Ends at once, as if its caller were interrupted: what is around it is about to. */
+  interrupt(why: Rejection): void {
+    this.rejection = why
+    this.conclude(-1, interrupted)
+  }
+
   /** Its caller was interrupted, and waits for `resume` instead. Also called when the work interrupted itself, which is no news. */
   cancel(resume: (exit: Ending) => void): void {
     if (this.answered) return resume(interrupted)
     this.cancelled = true
     this.resume = resume as Call["resume"] // nothing but an ending comes to a caller that has cancelled
     // A deadline that had passed by then stays the reason: work that hangs is not excused by a caller that lost its patience.
-    if (this.verdict === undefined) this.rejection = this.enclosing?.rejection
+    if (this.verdict === undefined) this.rejection = this.enclosing?.rejection ?? whyInterrupted(this)
     this.conclude(-1, interrupted)
   }
 
@@ -326,7 +266,11 @@ export class Call implements Running, Enclosing {
         else continue // ended for good from inside of what was asked
       }
       this.depth--
-      admission.leave(this, exit)
+      try {
+        admission.leave(this, exit)
+      } catch (defect) {
+        exit = Exit.die(defect) // a store of the user's, say: those outside of it are told all the same
+      }
     }
     this.ended = true
     if (!this.answered) {

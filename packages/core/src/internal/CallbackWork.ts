@@ -1,6 +1,9 @@
 import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
-import type { Call, Ending, Work } from "./Call.ts"
+import { leftOf } from "./Boundary.ts"
+import type { Call } from "./Call.ts"
+import type { Ending, Work } from "./Gate.ts"
 
 type Register = (completion: Attempt, ...args: ReadonlyArray<never>) => (() => void) | void
 
@@ -47,6 +50,8 @@ export class Attempt {
     this.abort = undefined
     call?.end(exit)
   }
+
+  readonly remaining = (): Duration.Duration => Duration.millis(Math.max(0, leftOf(this.call?.held)))
 
   abortWith(abort: () => void): void {
     if (this.stopped) abort() // it was ended from inside the callback, which had nothing to abort with yet

@@ -1,13 +1,20 @@
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type * as Circuit from "../Circuit.ts"
 import { type Circuits, CircuitStore, type Outcome, type Refusal, type Settings, type Ticket } from "../CircuitStore.ts"
 import { CircuitOpen } from "../CommandError.ts"
-import { duration, fraction, whole } from "../InvalidOptions.ts"
-import type { Admission, Call, Ending, Gate } from "./Call.ts"
+import type * as Group from "../Group.ts"
+import { checkUnsafe, duration, fraction, whole } from "../InvalidOptions.ts"
+import type { Call } from "./Call.ts"
+import type { Admission, Ending, Gate, Plan } from "./Gate.ts"
+import { groupIn, type GroupState, GroupTypeId } from "./GroupState.ts"
+import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
+import { Rejection } from "./Rejection.ts"
 import { waitFor } from "./waitFor.ts"
 import { slices } from "./Window.ts"
 
@@ -193,8 +200,12 @@ class Passage implements Admission {
   /** A deadline has passed, and the work does not stop: one that hangs for good is never heard of again. */
   linger(call: Call): void {
     if (!tookTooLong(call)) return
-    this.gate.early.set(call, "counted")
-    this.ticket.settle("failure", this.isSlow(call, undefined))
+    try {
+      this.ticket.settle("failure", this.isSlow(call, undefined))
+      this.gate.early.set(call, "counted")
+    } catch {
+      // A bug of the store's, which is told again at the end: the call dies of it there.
+    }
   }
 
   private isSlow(call: Call, millis: number | undefined): boolean {
@@ -209,14 +220,49 @@ class Passage implements Admission {
     if (Cause.hasInterruptsOnly(exit.cause)) return "ignored"
     const { isFailure } = this.gate
     const failure = exit.cause.reasons.find(Cause.isFailReason)
-    if (isFailure === undefined || failure === undefined) return "failure"
+    // A command inside was turned away: nothing was asked of its dependency, and so nothing is known of this one.
+    const refused = isRefusal(failure?.error) && !Cause.hasDies(exit.cause)
+    if (isFailure === undefined || failure === undefined) return refused ? "ignored" : "failure"
     try {
       // One that is no failure of the dependency's, such as a 404, shows that it answers.
-      return isFailure(failure.error as never) ? "failure" : "success"
+      return isFailure(failure.error as never) ? "failure" : refused ? "ignored" : "success"
     } catch {
       return "failure" // a predicate that throws must not hide that calls fail
     }
   }
 }
 
+const isRefusal = (failure: unknown): boolean => failure instanceof Rejection && failure.outcome !== "timeout"
+
 const tookTooLong = (call: Call): boolean => call.rejection?._tag === "CommandTimeout" && call.worked
+
+const ownOptions = Schema.Struct({
+  key: Schema.optional(Schema.String),
+  isFailure: Schema.optional(Schema.declare(Predicate.isFunction, { expected: "a function" }))
+})
+
+/** Whether something is a group or the class of one: a class is an effect too. */
+export const isRef = (u: unknown): boolean => Context.isKey(u) || Predicate.hasProperty(u, GroupTypeId)
+
+/** Around an effect that stands alone. */
+export const withCircuit = <A, E, R>(
+  self: Effect.Effect<A, E, R>,
+  ref: Group.Ref<never>,
+  options: { readonly key?: string | undefined; readonly isFailure?: ((failure: never) => boolean) | undefined } = {}
+): Effect.Effect<A, E | CircuitOpen, R> => {
+  checkUnsafe(options.key ?? "Circuit.withCircuit", ownOptions, options)
+  let last: GroupState | undefined
+  let plan: Plan | undefined
+  const find = groupIn(ref)
+  const planOf = (context: Context.Context<never>): Plan => {
+    const group = find(context)
+    if (plan === undefined || group !== last) {
+      last = group
+      const shared = group.shared(circuit)
+      const gates = shared === undefined ? [] : [new CircuitGate(shared, { isFailure: options.isFailure }, group)]
+      plan = { key: options.key ?? group.name, gates, keeps: false, detach: false, clock: group.timers }
+    }
+    return plan
+  }
+  return pass(planOf, [], self) as Effect.Effect<A, E | CircuitOpen, R>
+}

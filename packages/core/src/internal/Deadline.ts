@@ -2,7 +2,8 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { CommandTimeout } from "../CommandError.ts"
 import { duration } from "../InvalidOptions.ts"
-import type { Admission, Call, Due, Gate } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Admission, Due, Gate } from "./Gate.ts"
 import type { Policy } from "./Policy.ts"
 import type { Timed, Timers } from "./Timers.ts"
 
@@ -51,7 +52,8 @@ class Entry implements Timed, Due, Admission {
       ? call.now(deadline.timers)
       : call.startedAt
     this.at = from + deadline.millis
-    if (deadline.option !== "attemptTimeout" && this.at < call.deadlineAt) call.deadlineAt = this.at
+    if (deadline.option === "attemptTimeout") call.attemptDeadline = this
+    else if (this.at < call.deadlineAt) call.deadlineAt = this.at
     this.before = call.due
     call.due = this
   }

@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { Call, Work } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Work } from "./Gate.ts"
 import { contextOf } from "./Held.ts"
 
 type Run = (...args: ReadonlyArray<never>) => Effect.Effect<unknown, unknown, unknown>

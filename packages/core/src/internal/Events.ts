@@ -9,7 +9,8 @@ import type { Transition } from "../CircuitStore.ts"
 import { CircuitOpen, RateLimited } from "../CommandError.ts"
 import type { Outcome } from "../CommandMetrics.ts"
 import type { Event } from "../GroupEvents.ts"
-import type { Call, Ending } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Ending } from "./Gate.ts"
 import type { Timers } from "./Timers.ts"
 
 /** What happens in a group, for whoever reads it. */

@@ -5,8 +5,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import type { Asked, Ending } from "./Call.ts"
 import { asLeft, failedWith } from "./failed.ts"
+import type { Asked, Ending } from "./Gate.ts"
 import type { Policy } from "./Policy.ts"
 
 /** On the cause of a fallback's failure: what it was a fallback for. */
@@ -32,15 +32,10 @@ const asked = (fiber: Fiber.Fiber<unknown, unknown>): Asked => ({
 })
 
 const settle = (exit: Ending, call: Asked, fallback: (failure: unknown) => Answer): Answer => {
-  if (exit._tag === "Success") return exit
   const failed = failedWith(exit)
   if (failed === undefined) return asLeft(exit)
   const answer = begin(fallback, failed.error)
-  if (Exit.isExit(answer) && answer._tag === "Success") return answer
-  return Effect.catchCause(answer, (cause) => {
-    if (call.span?._tag === "Span") call.span.attribute("blackgate.fallback_of", nameOf(failed.error))
-    return Effect.failCause(behind(cause, exit.cause))
-  })
+  return isAtHand(answer) ? answer : behindFailure(answer, exit, failed.error, call)
 }
 
 const begin = (fallback: (failure: unknown) => Answer, failure: unknown): Answer => {
@@ -50,6 +45,16 @@ const begin = (fallback: (failure: unknown) => Answer, failure: unknown): Answer
     return Exit.die(defect)
   }
 }
+
+/** Whether there is nothing left to do for an answer. */
+const isAtHand = (answer: Answer): answer is Exit.Success<unknown> =>
+  (answer as Partial<Ending>)._tag === "Success" && Exit.isExit(answer)
+
+const behindFailure = (answer: Answer, exit: Ending, failure: unknown, { span }: Asked): Answer =>
+  Effect.catchCause(answer, (cause) => {
+    if (span?._tag === "Span") span.attribute("blackgate.fallback_of", nameOf(failure))
+    return Effect.failCause(exit._tag === "Failure" ? behind(cause, exit.cause) : cause)
+  })
 
 // A fallback that has fallbacks of its own comes with what those were for: `first` goes to the end of that chain.
 const behind = (cause: Cause.Cause<unknown>, first: Cause.Cause<unknown>): Cause.Cause<unknown> => {
@@ -80,7 +85,7 @@ export const fallback: Policy = {
       const said = settle(exit, call, (failure) => answer(failure, ...call.args))
       if (said === exit) return exit
       // Most fallbacks are at hand: no more is done about those than to count them.
-      if (Exit.isExit(said) && said._tag === "Success") {
+      if (isAtHand(said)) {
         record.degraded()
         return said
       }

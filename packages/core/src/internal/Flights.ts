@@ -2,9 +2,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { Ending, Held, Running } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
-import { heldIn, holder, inside, only } from "./Held.ts"
+import type { Ending, Running } from "./Gate.ts"
+import { type Held, heldIn, holder, inside, only } from "./Held.ts"
 import { defectsOf } from "./pass.ts"
 import type { Rejection } from "./Rejection.ts"
 
@@ -31,22 +31,27 @@ export class Flights {
   board(
     key: string,
     clock: Clock,
+    now: number,
     held: Held | undefined,
     enclosing: Enclosing | undefined,
     resume: (exit: Ending) => void,
     run: Run
   ): Running | undefined {
     const known = this.boarding.get(key)
-    if (known !== undefined) return holder(held, known) === undefined ? known.board(enclosing, resume) : undefined
-    const flight = new Flight(this, key, clock, held)
+    if (known !== undefined) return holder(held, known) === undefined ? known.board(now, enclosing, resume) : undefined
+    const flight = new Flight(this, key, clock, now, held)
     this.boarding.set(key, flight)
-    const seat = flight.board(enclosing, resume)
+    const seat = flight.board(now, enclosing, resume)
     flight.start(run)
     return seat
   }
 
   // All of it inside of the register function, as in `pass`: nothing comes between joining and the cleanup that leaves.
-  join(key: string, run: Effect.Effect<unknown, unknown, unknown>): Effect.Effect<unknown, unknown, unknown> {
+  join(
+    key: string,
+    run: Effect.Effect<unknown, unknown, unknown>,
+    clock: Clock = timeless
+  ): Effect.Effect<unknown, unknown, unknown> {
     return Effect.callback<unknown, unknown, unknown>((resume) => {
       const { context } = Fiber.getCurrent()!
       let over = false
@@ -55,7 +60,7 @@ export class Flights {
         resume(exit)
       }
       const fork: Run = (flight, ended) => {
-        const within = enclosedBy(inside(context, flight.held), flight)
+        const within = enclosedBy(inside(context, flight) as typeof context, flight)
         const fiber = Effect.runForkWith(within)(run as Effect.Effect<unknown, unknown>) // what it needs is in the context
         fiber.addObserver(ended)
         return {
@@ -65,7 +70,7 @@ export class Flights {
           }
         }
       }
-      const seat = this.board(key, timeless, heldIn(context), enclosingOf(context), ended, fork)
+      const seat = this.board(key, clock, clock.now(), heldIn(context), enclosingOf(context), ended, fork)
       // It would wait for itself.
       if (seat === undefined) return resume(run)
       if (over) return
@@ -82,28 +87,38 @@ export class Flights {
 const timeless: Clock = { now: () => 0 }
 
 /** One run, and those who wait for it. It stands between the calls of those and the gates that it passes itself. */
-class Flight implements Enclosing {
+class Flight implements Enclosing, Held {
   rejection: Rejection | undefined = undefined
-  /** The run is inside of no permit of its callers, only of their flights: one that joined itself would wait for ever. */
-  readonly held: Held
+  /** The run is inside of no permit and no deadline of its callers, only of their flights: one that joined itself would wait for ever. */
+  readonly outer: Held | undefined
   readonly plan: { readonly key: string }
-  ended = false
+  over = false
   private readonly flights: Flights
   private readonly clock: Clock
   private first: Seat | undefined = undefined
   private last: Seat | undefined = undefined
   private running: Running | undefined = undefined
   private begun = false
+  private readonly startedAt: number
+  // How long the most patient of its callers had when they came, those without a deadline aside.
+  private patience = 0
 
-  constructor(flights: Flights, key: string, clock: Clock, held: Held | undefined) {
+  constructor(flights: Flights, key: string, clock: Clock, now: number, held: Held | undefined) {
     this.flights = flights
     this.plan = { key }
     this.clock = clock
-    this.held = {
-      pool: this,
-      call: this,
-      outer: only(held, ({ call, pool }) => pool instanceof Flight && !call.ended)
-    }
+    this.startedAt = now
+    this.outer = only(held, ({ over, pool }) => pool instanceof Flight && !over)
+  }
+
+  get pool(): this {
+    return this
+  }
+  get call(): this {
+    return this
+  }
+  left(): number {
+    return Infinity
   }
 
   /** The latest one of its callers: it has time for as long as any of them has. */
@@ -115,21 +130,21 @@ class Flight implements Enclosing {
     return latest
   }
 
-  board(enclosing: Enclosing | undefined, resume: (exit: Ending) => void): Seat {
+  board(now: number, enclosing: Enclosing | undefined, resume: (exit: Ending) => void): Seat {
     const { last } = this
-    // Nobody waits longer than the run, which the first caller starts.
-    const since = last === undefined ? -Infinity : this.clock.now()
-    const seat = new Seat(this, enclosing, resume, since, last)
+    const seat = new Seat(this, enclosing, resume, now, last)
     if (last === undefined) this.first = seat
     else last.next = seat
     this.last = seat
+    const allowance = (enclosing?.deadlineAt ?? Infinity) - now
+    if (allowance !== Infinity && allowance > this.patience) this.patience = allowance
     if (this.begun) enclosing?.began?.()
     return seat
   }
 
   start(run: Run): void {
     const running = run(this, (exit) => this.end(exit))
-    if (!this.ended) this.running = running
+    if (!this.over) this.running = running
   }
 
   began(): void {
@@ -145,7 +160,7 @@ class Flight implements Enclosing {
   }
 
   leave(seat: Seat, left: (exit: Ending) => void): void {
-    if (this.ended) return left(interrupted)
+    if (this.over) return left(interrupted)
     const { next, previous } = seat
     if (previous === undefined) this.first = next
     else previous.next = next
@@ -153,8 +168,11 @@ class Flight implements Enclosing {
     else next.previous = previous
     const isLast = this.first === undefined
     const why = seat.enclosing?.rejection
-    // A run that has outlasted a deadline may hang: if it took in newcomers, it could hang for as long as there are any.
-    if (isLast || why !== undefined) this.flights.close(this.plan.key, this)
+    // A run that has outlasted its callers may hang: if it took in newcomers, it could hang for as long as there are any. One who had
+    // less time than others says nothing of it, or callers in a hurry would start a run each.
+    if (isLast || (why !== undefined && this.clock.now() - this.startedAt >= this.patience)) {
+      this.flights.close(this.plan.key, this)
+    }
     if (!isLast) return left(interrupted)
     this.rejection = why
     // The last to leave waits for the finalizers, and hears of their defects.
@@ -165,7 +183,7 @@ class Flight implements Enclosing {
   }
 
   private end(exit: Ending): void {
-    this.ended = true
+    this.over = true
     this.running = undefined
     this.flights.close(this.plan.key, this)
     let seat = this.first

@@ -14,6 +14,33 @@ export const GroupTypeId = "~@blackgate/core/Group"
 const maxKeys = 1000
 const others = "(other)"
 
+/** How many groups of each name lend their metrics to one registry: of two, the later one hides the earlier. */
+class Namesakes {
+  private readonly live = new Map<string, number>()
+
+  /** Whether it is the second one: a third is no news. */
+  add(name: string): boolean {
+    const others = this.live.get(name) ?? 0
+    this.live.set(name, others + 1)
+    return others === 1
+  }
+
+  remove(name: string): void {
+    const left = this.live.get(name)! - 1
+    if (left > 0) this.live.set(name, left)
+    else this.live.delete(name)
+  }
+}
+
+const registries = new WeakMap<Metric.MetricRegistry, Namesakes>()
+
+const namesakesIn = (context: Context.Context<never>): Namesakes => {
+  const registry = Context.get(context, Metric.MetricRegistry)
+  let namesakes = registries.get(registry)
+  if (namesakes === undefined) registries.set(registry, namesakes = new Namesakes())
+  return namesakes
+}
+
 /** What the calls of a group share. */
 export class GroupState implements Group.Group {
   readonly [GroupTypeId] = GroupTypeId
@@ -27,6 +54,9 @@ export class GroupState implements Group.Group {
   private readonly records = new Map<string, Record>()
   private readonly registrations: Array<Metric.Registration> = []
   private closed = false
+  private readonly namesakes: Namesakes
+  /** Whether another group of this name lends its metrics to the same registry, and nobody was told yet. */
+  readonly hides: boolean
 
   constructor(name: string, options: Group.Options, timers: Timers, context: Context.Context<never>) {
     this.name = name
@@ -35,6 +65,8 @@ export class GroupState implements Group.Group {
     this.startedAt = timers.now()
     const events = this.events = new Events(name, timers)
     const pool = this.pool = new PoolState(name, options.pool, timers, events)
+    this.namesakes = namesakesIn(context)
+    this.hides = this.namesakes.add(name)
     const attributes = { group: name }
     this.lend(CommandMetrics.poolActive, attributes, () => ({ value: pool.active }))
     this.lend(CommandMetrics.poolQueued, attributes, () => ({ value: pool.queued }))
@@ -71,6 +103,7 @@ export class GroupState implements Group.Group {
   close(): void {
     this.closed = true
     this.events.close()
+    this.namesakes.remove(this.name)
     for (const registration of this.registrations) registration.remove()
   }
 

@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as RateLimiter from "effect/persistence/RateLimiter"
+import { monotonicMillis } from "./monotonic.ts"
 import { Entry, Recent } from "./Recent.ts"
 
 /** Options with their defaults, times in milliseconds. */
@@ -51,7 +52,7 @@ export class MemoryLimiter implements Limiter {
     this.refill = settings.window / settings.limit
     this.slack = Math.min(this.refill, 1) / 1000
     this.buckets = new Recent(settings.maxKeys)
-    this.startedAt = millis(clock)
+    this.startedAt = monotonicMillis(clock)
   }
 
   /** How many keys it keeps. */
@@ -70,7 +71,7 @@ export class MemoryLimiter implements Limiter {
   }
 
   now(): number {
-    return millis(this.clock)
+    return monotonicMillis(this.clock)
   }
 
   take(key: string | undefined, tokens: number, instant: number = this.now()): number {
@@ -133,14 +134,14 @@ export class ServiceLimiter implements Limiter {
   }
 
   now(): number {
-    return millis(this.clock)
+    return monotonicMillis(this.clock)
   }
 
   take(key: string | undefined, tokens: number): Answer | Effect.Effect<Answer> {
     const { algorithm, limit, storeTimeout, window } = this.settings
     const wasAway = this.isAway
     if (wasAway) {
-      const now = millis(this.clock)
+      const now = monotonicMillis(this.clock)
       if (now < this.asksAgainAt) return "unavailable"
       this.asksAgainAt = now + storeTimeout // should this one leave before it has heard
     }
@@ -163,7 +164,7 @@ export class ServiceLimiter implements Limiter {
     return Effect.suspend(() => {
       // What was asked before the first silence tells nothing new.
       if (this.isAway && !wasAway) return Effect.void
-      this.asksAgainAt = millis(this.clock) + this.pause
+      this.asksAgainAt = monotonicMillis(this.clock) + this.pause
       this.pause = Math.min(2 * this.pause, longest)
       if (this.isAway) return Effect.void
       this.isAway = true
@@ -188,8 +189,6 @@ export const makeLimiter = (group: string, settings: Settings): Effect.Effect<Li
     if (Option.isNone(limiter)) return new MemoryLimiter(settings, clock)
     return new ServiceLimiter(group, settings, limiter.value, clock, yield* Effect.context<never>())
   })
-
-const millis = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe()) / 1e6
 
 // A store may make names of its own from a key, as Effect's does in Redis (`<key>:refill`): none must be another key's.
 const escape = (key: string): string => key.replace(/[%:]/g, (char) => char === ":" ? "%3A" : "%25")

@@ -2,48 +2,48 @@
 export interface Waiter<W> {
   next: W | undefined
   previous: W | undefined
-  /** 0 is served first. */
-  readonly priority: number
+  /** Which list it stands in: 0 is served first. */
+  readonly lane: number
   /** When it joined. */
   readonly since: number
 }
 
 /**
- * The line of a pool: first come, first served within a priority, and the higher priority first.
+ * A line: first come, first served within a lane, and the lower lane first.
  *
- * Each priority is a doubly linked list of its own, so that joining, leaving from the middle and taking the first are a constant
+ * Each lane is a doubly linked list of its own, so that joining, leaving from the middle and taking the first are a constant
  * number of steps, whatever the length.
  */
 export class Line<W extends Waiter<W>> {
   length = 0
   /** Links written since the start: what the O(1) test counts. */
   steps = 0
-  private readonly heads: Array<W | undefined>
-  private readonly tails: Array<W | undefined>
+  protected readonly heads: Array<W | undefined>
+  protected readonly tails: Array<W | undefined>
 
-  constructor(priorities: number) {
-    this.heads = Array.from({ length: priorities }, () => undefined)
-    this.tails = Array.from({ length: priorities }, () => undefined)
+  constructor(lanes: number) {
+    this.heads = Array.from({ length: lanes }, () => undefined)
+    this.tails = Array.from({ length: lanes }, () => undefined)
   }
 
-  /** Joins at the end of its priority. */
+  /** Joins at the end of its lane. */
   join(waiter: W): void {
-    const { priority } = waiter
-    const last = this.tails[priority]
+    const { lane } = waiter
+    const last = this.tails[lane]
     waiter.previous = last
-    if (last === undefined) this.heads[priority] = waiter
+    if (last === undefined) this.heads[lane] = waiter
     else last.next = waiter
-    this.tails[priority] = waiter
+    this.tails[lane] = waiter
     this.length++
     this.steps++
   }
 
   /** Leaves, from wherever it stands. */
   leave(waiter: W): void {
-    const { next, previous, priority } = waiter
-    if (previous === undefined) this.heads[priority] = next
+    const { next, previous, lane } = waiter
+    if (previous === undefined) this.heads[lane] = next
     else previous.next = next
-    if (next === undefined) this.tails[priority] = previous
+    if (next === undefined) this.tails[lane] = previous
     else next.previous = previous
     waiter.next = waiter.previous = undefined
     this.length--
@@ -67,7 +67,7 @@ export class Line<W extends Waiter<W>> {
     }
   }
 
-  /** Who has waited longest, of any priority. */
+  /** Who has waited longest, in any lane. */
   oldest(): W | undefined {
     let oldest: W | undefined
     for (const head of this.heads) {

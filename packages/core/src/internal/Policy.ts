@@ -4,7 +4,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Group from "../Group.ts"
 import type * as Pool from "../Pool.ts"
-import type { Gate, Plan, Settle, Work } from "./Call.ts"
+import type { Gate, Plan, Settle, Work } from "./Gate.ts"
 import type { GroupState } from "./GroupState.ts"
 
 /** What a command says of its own behaviour: each policy reads what is its own. */

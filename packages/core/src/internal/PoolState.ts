@@ -1,13 +1,17 @@
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
+import { Criticality, levels } from "../Criticality.ts"
 import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
-import type { Admission, Call, Gate, Place } from "./Call.ts"
+import { expire } from "./Boundary.ts"
+import type { Call } from "./Call.ts"
 import type { Events } from "./Events.ts"
-import { heldIn, holder } from "./Held.ts"
-import { Line, type Waiter } from "./Line.ts"
+import type { Admission, Gate, Place } from "./Gate.ts"
+import { holder, Permit } from "./Held.ts"
 import type { Policy } from "./Policy.ts"
+import { PoolLine, type Waiting } from "./PoolLine.ts"
 import type { Timed, Timers } from "./Timers.ts"
 
 export const PoolTypeId = "~@blackgate/core/Pool"
@@ -25,11 +29,19 @@ export const poolOptions = Schema.Struct({
 /** For limits that something else needs to know. */
 export const finite = Schema.makeFilter((n: number) => n === Infinity ? "expected a finite number" : undefined)
 
-/** What of it can change. */
+const isDuration = Schema.is(duration)
+const isForever = (u: unknown): boolean =>
+  u === Infinity || (Duration.isDuration(u) && Duration.toMillis(u) === Infinity)
+
+/** What of it can change. Leaving an option out keeps it as it is, so that there is a word for taking it away. */
 export const poolLimits = Schema.Struct({
   maxConcurrent: Schema.optional(whole(1)),
   maxQueued: Schema.optional(whole(0)),
-  queueTimeout: Schema.optional(duration)
+  queueTimeout: Schema.optional(
+    Schema.declare((u): u is Duration.Input => isDuration(u) || isForever(u), {
+      expected: `a duration longer than zero, such as "1 second" or a number of milliseconds, or Infinity for none`
+    })
+  )
 })
 
 /** The same where the limit moves by itself, below a ceiling. */
@@ -44,7 +56,7 @@ export class PoolState implements Admission {
   readonly name: string
   readonly timers: Timers
   readonly reentrant: boolean
-  readonly line = new Line<Standing>(priorities.length)
+  readonly line = new PoolLine<Standing>(priorities.length)
   maxConcurrent: number
   maxQueued: number
   queueTimeoutMillis = Infinity
@@ -53,6 +65,7 @@ export class PoolState implements Admission {
   overdue = 0
   admitted = 0
   rejected = 0
+  shed = 0
   queueTimeouts = 0
   waits = 0
   waitMillis = 0
@@ -105,6 +118,7 @@ export class PoolState implements Admission {
       admitted: this.admitted,
       rejected: this.rejected,
       queueTimeouts: this.queueTimeouts,
+      shed: this.shed,
       wait: {
         count: this.waits,
         total: Duration.millis(this.waitMillis),
@@ -120,24 +134,29 @@ export class PoolState implements Admission {
 
   /** The refusal of a call that comes from inside another one, unless that is allowed. */
   reentered(call: Call): PoolReentered | undefined {
-    if (this.reentrant) return undefined
-    const outer = holder(call.held ??= heldIn(call.context), this)
+    if (this.reentrant || call.held === undefined) return undefined
+    const outer = holder(call.held, this)
     if (outer === undefined) return undefined
     this.rejected++
     return new PoolReentered(this.name, call.plan.key, outer.plan.key)
   }
 
+  refuse(call: Call, shed = false): undefined {
+    this.rejected++
+    return call.refuse(new PoolFull(this.name, call.plan.key, this, shed))
+  }
+
   take(call: Call): this {
     this.active++
     this.admitted++
-    if (!this.reentrant) call.held = { pool: this, call, outer: call.held }
+    call.held = new Permit(this, call)
     return this
   }
 
   leave(call: Call): void {
     this.active--
     if (call.lingers) this.overdue--
-    if (!this.reentrant) call.held = call.held?.outer
+    call.held = call.held?.outer
     this.grant()
   }
 
@@ -162,6 +181,7 @@ export class PoolState implements Admission {
       while (this.active < this.maxConcurrent) {
         const place = this.line.first()
         if (place === undefined) return
+        if (expire(place.call)) continue
         place.quit()
         place.call.admit(this.take(place.call))
       }
@@ -190,11 +210,21 @@ export class PoolGate implements Gate {
     if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
     if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
-    if (pool.queued >= pool.maxQueued) {
-      pool.rejected++
-      return call.refuse(new PoolFull(pool.name, call.plan.key, pool))
-    }
-    const place = new Standing(pool, call, this.priority)
+    if (pool.maxQueued === 0) return pool.refuse(call)
+    const level = levelIn(call.context)
+    if (pool.queued < pool.maxQueued) return this.wait(call, level)
+    const shed = pool.line.lastBelow(level)
+    if (shed === undefined) return pool.refuse(call)
+    // Its place is taken before it hears of that: whatever it does then finds the line full.
+    shed.quit()
+    this.wait(call, level)
+    shed.giveWay()
+    return undefined
+  }
+
+  private wait(call: Call, level: number): undefined {
+    const { pool } = this
+    const place = new Standing(pool, call, this.priority, level)
     call.hold(place)
     // Of two that are due at one instant the outer one comes first, and what stands outside was set by now.
     if (place.at !== Infinity) pool.timers.add(place)
@@ -202,22 +232,31 @@ export class PoolGate implements Gate {
   }
 }
 
+// A value that is no level, which only `provideService` lets in, is the usual one: under overload is no time to find that out.
+const levelIn = (context: Context.Context<never>): number => {
+  const said = Context.getOrUndefined(context, Criticality)
+  const level = said === undefined ? -1 : levels.indexOf(said)
+  return level === -1 ? usual : level
+}
+const usual = levels.indexOf("critical")
+
 /** A call in the line. */
-class Standing implements Timed, Place, Waiter<Standing> {
+class Standing implements Timed, Place, Waiting<Standing> {
   index = -1
   order = 0
   next: Standing | undefined = undefined
   previous: Standing | undefined = undefined
   readonly pool: PoolState
   readonly call: Call
-  readonly priority: number
+  readonly lane: number
+  turn = 0
   readonly since: number
   readonly at: number
 
-  constructor(pool: PoolState, call: Call, priority: number) {
+  constructor(pool: PoolState, call: Call, priority: number, level: number) {
     this.pool = pool
     this.call = call
-    this.priority = priority
+    this.lane = PoolLine.lane(priority, level)
     this.since = call.now(pool.timers)
     this.at = this.since + pool.queueTimeoutMillis
     pool.line.join(this)
@@ -228,6 +267,12 @@ class Standing implements Timed, Place, Waiter<Standing> {
     this.pool.line.leave(this)
     this.pool.timers.remove(this)
     this.pool.waited(this)
+  }
+
+  /** Its place went to a call that is more critical. */
+  giveWay(): void {
+    this.pool.shed++
+    this.pool.refuse(this.call, true)
   }
 
   elapse(): void {

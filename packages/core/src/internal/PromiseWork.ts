@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
-import type { Call, Ending, Work } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Ending, Work } from "./Gate.ts"
 
 type Run = (attempt: Attempt, ...args: ReadonlyArray<never>) => PromiseLike<unknown>
 

@@ -1,7 +1,9 @@
 import * as Cause from "effect/Cause"
 import { attemptBoundaries, type Outcome } from "../CommandMetrics.ts"
-import type { Admission, Call, Ending, Gate } from "./Call.ts"
+import { inherit } from "./Boundary.ts"
+import type { Call } from "./Call.ts"
 import type { Events } from "./Events.ts"
+import type { Admission, Ending, Gate } from "./Gate.ts"
 import { Histogram } from "./Histogram.ts"
 import { LatencyWindow } from "./LatencyWindow.ts"
 import { Marks } from "./Marks.ts"
@@ -64,12 +66,13 @@ export class Record implements Gate, Admission {
     this.marks = new Marks(width, now)
     this.latencies = new LatencyWindow(now)
     this.duration = new Histogram(boundaries)
-    this.queueWait = new Histogram(boundaries)
-    this.attempts = new Histogram(attemptBoundaries)
+    this.queueWait = new Histogram(boundaries, 0)
+    this.attempts = new Histogram(attemptBoundaries, 1)
   }
 
   enter(call: Call): Admission {
     call.startedAt = call.now(this.timers)
+    inherit(call, call.startedAt)
     return this
   }
 
@@ -82,7 +85,7 @@ export class Record implements Gate, Admission {
     this.totals[index]!++
     if (index <= indexOf.timeout) this.latencies.record(millis, now)
     this.duration.record(millis / 1000)
-    this.queueWait.record(call.queuedFor / 1000)
+    this.queueWait.record(call.queuedFor === 0 ? 0 : call.queuedFor / 1000)
     this.attempts.record(call.attempts)
     if (this.events.isRead) this.events.ended(call, exit, outcome, millis)
     const span = call.span
@@ -133,7 +136,8 @@ export class Record implements Gate, Admission {
 const outcomeOf = (group: string, call: Call, exit: Ending): Outcome => {
   if (exit._tag === "Success") return "success"
   const { rejection } = call
-  const failure = exit.cause.reasons.find(Cause.isFailReason)?.error
+  const [first] = exit.cause.reasons
+  const failure = first?._tag === "Fail" ? first.error : exit.cause.reasons.find(Cause.isFailReason)?.error
   // A retry that was refused leaves the call with what it had failed with before.
   if (rejection !== undefined && (failure === undefined || failure === rejection)) return rejection.outcome
   if (failure instanceof Rejection && failure.group === group && failure.key === call.plan.key) return failure.outcome

@@ -12,9 +12,11 @@ import * as Schema from "effect/Schema"
 import { checkUnsafe, duration, whole } from "../InvalidOptions.ts"
 import type * as Retry from "../Retry.ts"
 import type * as RetryBudget from "../RetryBudget.ts"
+import { leftOf } from "./Boundary.ts"
 import { Budget, budgetOptions, BudgetTypeId, settingsOf as budgetSettingsOf } from "./Budget.ts"
-import type { Admission, Call, Ending, Gate, Place, Plan } from "./Call.ts"
+import type { Call } from "./Call.ts"
 import type { Events } from "./Events.ts"
+import type { Admission, Ending, Gate, Place, Plan } from "./Gate.ts"
 import { groupOf, GroupTypeId } from "./GroupState.ts"
 import { pass } from "./pass.ts"
 import type { Policy } from "./Policy.ts"
@@ -177,7 +179,11 @@ class Attempts implements Timed, Admission, Place {
     const { call, gate: { budget, events } } = this
     const now = budget.timers.now()
     this.at = now + millis
-    const deadlineAt = Math.min(call.deadlineAt, call.enclosing?.deadlineAt ?? Infinity)
+    const deadlineAt = Math.min(
+      call.deadlineAt,
+      call.enclosing?.deadlineAt ?? Infinity,
+      now + leftOf(call.held)
+    )
     if (this.at >= deadlineAt || budget.timers.closed || !budget.spend(now)) return this.pending
     this.retries++
     if (events?.isRead === true) events.retried(call, this.retries, millis, this.pending!)

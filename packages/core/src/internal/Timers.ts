@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as Scope from "effect/Scope"
+import { monotonicMillis } from "./monotonic.ts"
 
 /** What is due at `at`. The heap keeps the other two. An interface: to be made of a base class costs each deadline 20 ns. */
 export interface Timed {
@@ -46,9 +47,9 @@ export class Timers {
     return timers
   })
 
-  /** Monotonic milliseconds. A reading costs about 80 ns: a call takes one when it starts and one when it ends. */
+  /** Monotonic milliseconds: a call takes a reading when it starts and one when it ends. */
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+    return monotonicMillis(this.clock)
   }
 
   /** Milliseconds since 1970, for what keeps to the calendar. */
@@ -122,13 +123,17 @@ export class Timers {
     this.fiber = undefined
     this.wakesAt = -Infinity // what is added meanwhile does not move the timer
     const now = this.now()
-    while (this.heap.length > 0 && this.heap[0]!.at <= now) {
-      const entry = this.heap[0]!
-      this.remove(entry)
-      entry.elapse()
+    try {
+      while (this.heap.length > 0 && this.heap[0]!.at <= now) {
+        const entry = this.heap[0]!
+        this.remove(entry)
+        entry.elapse()
+      }
+    } finally {
+      // Also after a bug in one of them: no other waits for ever because of it.
+      this.wakesAt = Infinity
+      if (this.heap.length > 0) this.sleepUntil(this.heap[0]!.at)
     }
-    this.wakesAt = Infinity
-    if (this.heap.length > 0) this.sleepUntil(this.heap[0]!.at)
   })
 
   /** Ends the fiber. Calls that are still under way end by themselves, without a deadline; those that only wait for it end now. */

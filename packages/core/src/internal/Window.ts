@@ -59,6 +59,12 @@ export class LastMillis implements Window {
 
   record(failed: boolean, slow: boolean, now: number): void {
     const slice = Math.floor(now / this.width)
+    // Of a clock that was set back: what is kept would stay until that has caught up.
+    if (slice <= this.current - slices) {
+      this.counts.fill(0)
+      this.calls = this.failures = this.slow = 0
+      this.current = slice
+    }
     // After a pause longer than the window there is nothing of it left to look at.
     const first = Math.max(this.current + 1, slice - slices + 1)
     for (let passed = first; passed <= slice; passed++) this.forget((passed % slices) * 3)

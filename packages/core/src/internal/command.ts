@@ -10,11 +10,13 @@ import * as Schema from "effect/Schema"
 import * as Tracer from "effect/Tracer"
 import type * as Group from "../Group.ts"
 import { checkUnsafe } from "../InvalidOptions.ts"
-import { Call, type Plan, type Work } from "./Call.ts"
+import { Call } from "./Call.ts"
 import { type Attempt, CallbackWork } from "./CallbackWork.ts"
 import { EffectWork } from "./EffectWork.ts"
 import { rescue } from "./Fallback.ts"
+import type { Plan, Work } from "./Gate.ts"
 import { groupIn, groupOf, type GroupState } from "./GroupState.ts"
+import { heldIn } from "./Held.ts"
 import { passWork } from "./pass.ts"
 import { compile, list, optionsOf } from "./policies.ts"
 import type { Spec } from "./Policy.ts"
@@ -23,6 +25,7 @@ import { PromiseWork } from "./PromiseWork.ts"
 export const TypeId = "~@blackgate/core/Command"
 
 type Ref = Group.Ref<any>
+type PlanIn = (context: Context.Context<never>) => Plan
 type AnyEffect = Effect.Effect<any, any, any>
 
 const detach = Schema.optional(Schema.Boolean)
@@ -31,11 +34,11 @@ const ofWithin = optionsOf("command", ["total", "fallback", "coalesce", "stale"]
 const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach, group: Schema.Unknown })
 
 /** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
-const compiler = (spec: Spec, ref: Ref) => {
+const compiler = (spec: Spec, ref: Ref): PlanIn => {
   let last: GroupState | undefined
   let compiled: Plan | undefined
   const find = groupIn(ref)
-  return (context: Context.Context<never>): Plan => {
+  return (context) => {
     const group = find(context)
     if (compiled === undefined || group !== last) {
       compiled = compile(spec, group)
@@ -78,6 +81,9 @@ export const promise = (
   return command(key, { detach: true, ...options }, new PromiseWork(run, failure))
 }
 
+// In this order: the first tells most of them, the second costs as much as a gate.
+const isEnding = (said: any): said is Exit.Exit<any, any> => said._tag === "Success" || Exit.isExit(said)
+
 export const promisify = (command: any): any =>
   Effect.contextWith((context: Context.Context<never>) => {
     const { own, planIn } = command[TypeId]
@@ -88,17 +94,24 @@ export const promisify = (command: any): any =>
           exit._tag === "Success" ? resolve(exit.value) : reject(Cause.squash(exit.cause))
         // No fiber is forked but for what answers instead of a call.
         const resume = (said: AnyEffect) =>
-          Exit.isExit(said)
+          isEnding(said)
             ? hear(said)
             : Effect.runForkWith(context)(said as Effect.Effect<any, any>).addObserver(hear)
-        new Call(planIn(context), own, args, context, span, resume, undefined, undefined).advance()
+        new Call(planIn(context), own, args, context, span, resume, undefined, heldIn(context)).advance()
       })
     )
   })
 
+/** What was made of the options of `within`: applied to many effects, they are checked once. */
+const known = new WeakMap<object, { readonly group: Ref; readonly planIn: PlanIn }>()
+
 export const within = (self: AnyEffect, group: Ref, options: any): any => {
-  checkUnsafe(options.key, ofWithin, options)
-  return passWork(compiler(options, group), [], new EffectWork(() => self))
+  let made = known.get(options)
+  if (made?.group !== group) {
+    checkUnsafe(options.key, ofWithin, options)
+    known.set(options, made = { group, planIn: compiler(options, group) })
+  }
+  return passWork(made.planIn, [], new EffectWork(() => self))
 }
 
 export const policiesOf = (command: any): any =>

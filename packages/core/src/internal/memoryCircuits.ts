@@ -14,6 +14,7 @@ import type {
   Transition
 } from "../CircuitStore.ts"
 import { Line, type Waiter } from "./Line.ts"
+import { monotonicMillis } from "./monotonic.ts"
 import * as Transitions from "./transitions.ts"
 import { LastCalls, LastMillis, type Window } from "./Window.ts"
 
@@ -50,9 +51,9 @@ class MemoryCircuits implements Circuits {
     this.moved = moved
   }
 
-  /** Of a clock that never jumps. */
+  /** Of a clock that is not set, and that does no harm should it be. */
   now(): number {
-    return Number(this.clock.monotonicTimeNanosUnsafe()) / 1e6
+    return monotonicMillis(this.clock)
   }
 
   admit(key: string): Ticket | Refusal {
@@ -71,9 +72,7 @@ class MemoryCircuits implements Circuits {
 
   readonly open = Effect.sync((): ReadonlyArray<Standing> => {
     const now = this.now()
-    return Array.from(this.circuits.values()).filter(({ priority }) => priority > 0).map((circuit) =>
-      circuit.standing(now)
-    )
+    return Array.from(this.circuits.values()).filter(({ lane }) => lane > 0).map((circuit) => circuit.standing(now))
   })
 
   known(most: number): Known {
@@ -110,7 +109,7 @@ class MemoryCircuits implements Circuits {
 class Circuit implements Waiter<Circuit> {
   next: Circuit | undefined = undefined
   previous: Circuit | undefined = undefined
-  priority = 0
+  lane = 0
   readonly key: string
   state: State = "closed"
   private readonly all: MemoryCircuits
@@ -142,6 +141,8 @@ class Circuit implements Waiter<Circuit> {
     if (this.ticket !== undefined) return this.ticket
     const now = this.all.now()
     if (this.state === "open") {
+      // Set back, although it should never be, a clock makes no opening longer than one is.
+      this.openUntil = Math.min(this.openUntil, now + this.all.settings.openFor)
       if (this.forced || now < this.openUntil) {
         return { _tag: "Refusal", state: "open", retryAfter: this.retryAfter(now) }
       }
@@ -192,7 +193,7 @@ class Circuit implements Waiter<Circuit> {
     this.streak = 0
     this.window = undefined
     line.leave(this)
-    this.priority = this.forced ? 2 : state === "closed" ? 0 : 1
+    this.lane = this.forced ? 2 : state === "closed" ? 0 : 1
     line.join(this)
     if (from !== state) this.all.moved({ circuit: this.key, from, to: state, forced })
   }
@@ -243,9 +244,9 @@ class Trial {
 
   admit(now: number): Probe | undefined {
     if (this.isFull) {
-      // A probe that was let in long ago may never be heard of.
+      // A probe that was let in long ago, or in a time to come, may never be heard of.
       for (const probe of this.running) {
-        if (now - probe.since < this.lease) break
+        if (now >= probe.since && now - probe.since < this.lease) break
         this.running.delete(probe)
       }
       if (this.isFull) return undefined

@@ -3,8 +3,10 @@ import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import * as Fiber from "effect/Fiber"
-import { Call, type Ending, type Plan, type Work } from "./Call.ts"
+import { Call } from "./Call.ts"
 import { EffectWork } from "./EffectWork.ts"
+import type { Ending, Plan, Work } from "./Gate.ts"
+import { heldIn } from "./Held.ts"
 
 /** Work, begun once the gates have let it in. */
 // Everything is done inside the register function: between a `suspend` and the effect that it returns the scheduler may yield, and
@@ -16,7 +18,7 @@ export const passWork = (
 ): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume) => {
     const { cache, context } = Fiber.getCurrent()!
-    const call = new Call(planIn(context), own, args, context, cache.span, resume, undefined, undefined)
+    const call = new Call(planIn(context), own, args, context, cache.span, resume, undefined, heldIn(context))
     call.advance()
     return call.ended ? undefined : new Cancellation(call)
   })

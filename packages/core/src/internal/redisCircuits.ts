@@ -24,7 +24,7 @@ import type {
   Ticket,
   Transition
 } from "../CircuitStore.ts"
-import { check, duration, whole } from "../InvalidOptions.ts"
+import { check, duration, type InvalidOptions, whole } from "../InvalidOptions.ts"
 import { type Address, CircuitScript, type Moved, type Policy, policyOf } from "./circuitScripts.ts"
 import { HeardCircuits } from "./HeardCircuits.ts"
 import { RedisHealth } from "./redisHealth.ts"
@@ -61,9 +61,9 @@ type Unavailable = (circuit: string, cause: unknown) => StoreUnavailable
 export const make = (
   options: RedisOptions,
   unavailable: Unavailable
-): Effect.Effect<CircuitStore, never, Redis.Redis | Scope.Scope> =>
+): Effect.Effect<CircuitStore, InvalidOptions, Redis.Redis | Scope.Scope> =>
   Effect.gen(function*() {
-    yield* Effect.orDie(check("CircuitStore.layerRedis", optionsSchema, options))
+    yield* check("CircuitStore.layerRedis", optionsSchema, options)
     const redis = yield* Redis.Redis
     const { onStoreError = "allow", prefix = "blackgate:circuit:" } = options
     const timeout = Duration.toMillis(options.timeout ?? 100)
@@ -126,7 +126,13 @@ class Store implements CircuitStore {
       const circuits = new RedisCircuits(this, group, policy, settings, transitions)
       const known = this.groups.get(group) ?? new Set()
       this.groups.set(group, known.add(circuits))
-      yield* Effect.addFinalizer(() => Effect.sync(() => known.delete(circuits)))
+      yield* Effect.addFinalizer(() =>
+        Effect.sync(() => {
+          known.delete(circuits)
+          // Names may come from data, and go again.
+          if (known.size === 0 && this.groups.get(group) === known) this.groups.delete(group)
+        })
+      )
       return circuits
     })
   }
@@ -194,7 +200,7 @@ class RedisCircuits implements Circuits {
 
   admit(key: string): Ticket | Refusal | Effect.Effect<Ticket | Refusal> {
     const { health, instead, timers } = this.store.means
-    if (health.isDown) return instead
+    if (health.isDown || timers.closed) return instead
     const shut = this.shut.get(key)
     if (shut !== undefined) {
       const now = timers.now()
@@ -393,25 +399,36 @@ class Asked implements Timed {
     this.means.fork(Effect.sleep(1)).addObserver(() => {
       if (this.resume === undefined) return
       this.means.health.overdue(this.answers)
-      this.answer(this.means.instead)
+      this.answer(this.instead)
     })
+  }
+
+  /** The layer is closed: nobody will tell it that its time is over. */
+  cease(): void {
+    this.answer(this.instead)
   }
 
   private heard(exit: Exit.Exit<Ticket | Refusal, unknown>): void {
     if (exit._tag === "Failure") {
+      // A key that is none, say: a bug of this call, which tells nothing of Redis.
+      if (Cause.hasDies(exit.cause)) return this.answer(Effect.failCause(exit.cause as Cause.Cause<never>))
       this.means.health.failed(exit.cause)
-      return this.answer(this.means.instead)
+      return this.answer(this.instead)
     }
     if (this.resume !== undefined) {
       this.means.health.answered()
-      return this.answer(exit.value)
+      return this.answer(Effect.succeed(exit.value))
     }
     if (exit.value._tag === "Ticket") exit.value.settle("ignored", false)
   }
 
-  private answer(said: Ticket | Refusal): void {
+  private get instead(): Effect.Effect<Ticket | Refusal> {
+    return Effect.succeed(this.means.instead)
+  }
+
+  private answer(said: Effect.Effect<Ticket | Refusal>): void {
     const { resume } = this
     this.leave()
-    resume?.(Effect.succeed(said))
+    resume?.(said)
   }
 }

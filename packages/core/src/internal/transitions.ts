@@ -22,8 +22,14 @@ export const make: Effect.Effect<Transitions, never, Scope.Scope> = Effect.map(
   })
 )
 
+// A circuit's key may be made of what clients say: it forges no line, and moves no cursor.
+const visible = (key: string): string =>
+  // oxlint-disable-next-line no-control-regex
+  key.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g, (char) =>
+    `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
 /** Says it in the log: whoever made the transition does, so that it is there once. */
 export const log = ({ circuit, forced, from, group, to }: Transition): Effect.Effect<void> =>
   (to === "open" ? Effect.logWarning : Effect.logInfo)(
-    `circuit ${circuit} of ${group}: ${from} -> ${to}${forced ? " (forced)" : ""}`
+    `circuit ${visible(circuit)} of ${group}: ${from} -> ${to}${forced ? " (forced)" : ""}`
   )

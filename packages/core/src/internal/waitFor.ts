@@ -1,6 +1,7 @@
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import type { Call, Place } from "./Call.ts"
+import type { Call } from "./Call.ts"
+import type { Place } from "./Gate.ts"
 
 /**
  * Holds a call until a fiber has ended: a store that is elsewhere, say, has answered. A call that leaves meanwhile interrupts it; what

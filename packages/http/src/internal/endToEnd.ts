@@ -31,13 +31,17 @@ const kindOf = (name: string): Kind => {
   if (known !== undefined) return known
   const lower = name.toLowerCase()
   // `:path` and its like are HTTP/2's, not fields.
-  const kind = lower.startsWith("proxy-") || lower.startsWith(":") ? "drop" : kinds.get(lower) ?? "pass"
+  const kind = lower.startsWith("proxy-") || lower.startsWith(":") ? "drop" : kinds.get(lower) ?? kindOfCgi(lower)
   if (kinds.size < remembered) kinds.set(name, kind)
   return kind
 }
 
-// What Connection may not take away: the framing of the message, and whom it is for.
-const kept = new Set(["content-length", "host", "transfer-encoding"])
+// To CGI and its heirs `X_Forwarded_For` is the same as `X-Forwarded-For`, and so is its value.
+const kindOfCgi = (lower: string): Kind =>
+  lower.includes("_") && kinds.get(lower.replaceAll("_", "-")) === "rewritten" ? "rewritten" : "pass"
+
+// What Connection may not take away: the framing of the message, whom it is for, and where it has been.
+const kept = new Set(["content-length", "host", "transfer-encoding", "via"])
 
 /**
  * The fields that are meant for the other end (RFC 9110, section 7.6.1): without the hop-by-hop ones and those that `Connection`

@@ -8,11 +8,16 @@ const answer = (code: number, message: string, headers?: { readonly [name: strin
   HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code, headers })
 
 export const badRequest = answer(400, "bad request")
+export const loopDetected = answer(508, "loop detected")
+/** To what could be read in two ways: so could whatever follows it on its connection. */
+export const malformed = answer(400, "bad request", { connection: "close" })
+export const forbidden = answer(403, "forbidden")
+export const notImplemented = answer(501, "not implemented")
 export const internalError = answer(500, "internal server error")
 const badGateway = answer(502, "bad gateway")
 const unavailable = answer(503, "service unavailable")
 const overloaded = answer(503, "service unavailable", { "retry-after": "1" })
-const timedOut = answer(504, "gateway timeout")
+export const timedOut = answer(504, "gateway timeout")
 
 /** What a failure looks like to a client, where no fallback says otherwise. */
 export const failure = (error: CommandError | UpstreamError): HttpServerResponse.HttpServerResponse => {

@@ -20,6 +20,8 @@ export const overHttpClient = (client: HttpClient.HttpClient) => {
     scoped.execute(toClientRequest(request)).pipe(
       // A proxy passes redirects on.
       Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
+      // The client would make a span of its own, and write that over what the upstream is told of the trace.
+      Effect.provideService(HttpClient.TracerDisabledWhen, () => true),
       Effect.mapBoth({
         onFailure: (cause) => new UpstreamError({ phase: phaseOf(cause), origin: request.upstream.origin, cause }),
         onSuccess: (response) => fromClientResponse(request, response)

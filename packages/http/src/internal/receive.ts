@@ -1,16 +1,18 @@
 import * as HttpBody from "effect/http/HttpBody"
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
-import * as Option from "effect/Option"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyRequest } from "../Rewrite.ts"
 import type { Body } from "../Transport.ts"
 import type { Upstream } from "../Upstream.ts"
 import { endToEnd } from "./endToEnd.ts"
+import type { Forwarding } from "./Forwarding.ts"
+import { isAuthority } from "./malformed.ts"
 import * as Path from "./path.ts"
 
 // What Node's and the Web's request have that Effect's doesn't show.
 interface Source {
   readonly rawHeaders?: ReadonlyArray<string>
+  readonly httpVersion?: string
   readonly url?: string
   readonly body?: unknown
   readonly socket?: { readonly encrypted?: boolean } | null
@@ -21,27 +23,31 @@ interface Source {
 export const receive = (
   source: HttpServerRequest.HttpServerRequest,
   upstream: Upstream,
-  preserveHost: boolean
+  preserveHost: boolean,
+  forwarding: Forwarding
 ): ProxyRequest | undefined => {
   const node = source.source as Source
-  const target = Path.split(targetOf(source, node))
+  const url = targetOf(source, node)
+  const target = url === undefined ? undefined : Path.split(url)
   if (target === undefined) return undefined
   const raw = node.rawHeaders ?? HeaderList.fromHeaders(source.headers)
   const fields = endToEnd(raw, "request")
   const headers = node.stream === undefined ? fields : withOneCookie(fields)
   const host = source.headers["host"]
   if (preserveHost && host !== undefined) headers.push("host", host)
-  const peer = Option.getOrUndefined(source.remoteAddress)
-  if (peer !== undefined) headers.push("x-forwarded-for", peer)
-  if (host !== undefined) headers.push("x-forwarded-host", host)
-  headers.push("x-forwarded-proto", schemeOf(source, node))
-  return { method: source.method, ...target, headers, body: bodyOf(source, node), upstream, source }
+  const clientAddress = forwarding.describe(headers, raw, source, schemeOf(source, node))
+  forwarding.addVia(headers, node.httpVersion ?? "1.1")
+  return { method: source.method, ...target, headers, body: bodyOf(source, node), upstream, clientAddress, source }
 }
 
+const absolute = /^https?:\/\/([^/?#]*)/i
+
 // Effect puts the target of a proxy request (RFC 9112, section 3.2.2) through WHATWG's parser, which resolves what is to be judged.
-const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url }: Source): string => {
+const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url }: Source): string | undefined => {
   if (rawHeaders === undefined || url === undefined || url.startsWith("/")) return source.url
-  const path = url.replace(/^https?:\/\/[^/?#]*/i, "")
+  const [origin, authority] = absolute.exec(url) ?? []
+  if (origin === undefined || !isAuthority(authority!) || !URL.canParse(origin)) return undefined
+  const path = url.slice(origin.length)
   return path.startsWith("/") ? path : `/${path}`
 }
 

@@ -24,12 +24,12 @@ export const toTransport = (request: ProxyRequest, idle: Duration.Duration | und
   if (query !== "" && !(query.startsWith("?") && visible.test(query))) {
     return `the query ${JSON.stringify(query)} can't be sent`
   }
-  const { headers } = request
+  const headers = framed(request.headers, body)
   return wrongFields(headers) ?? {
     upstream,
     method,
     target: upstream.basePath + path + query,
-    headers: framed(headers, body),
+    headers,
     body,
     source,
     idle

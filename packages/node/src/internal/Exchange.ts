@@ -15,6 +15,7 @@ import { watch, type Watcher, watchStream } from "./Connections.ts"
 import { ClientBroke } from "./IncomingBody.ts"
 import type { Origin } from "./Origins.ts"
 import { RequestBody } from "./RequestBody.ts"
+import { endsWithConnection } from "./Resets.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 
 const interrupted = Exit.interrupt()
@@ -136,8 +137,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     else if (!this.body.push(chunk)) controller.pause()
   }
 
-  onResponseEnd(): void {
+  onResponseEnd(controller: Dispatcher.DispatchController): void {
     const { body, chunks, response } = this
+    const reset = this.origin.resets.current
+    if (reset !== undefined && endsWithConnection(response!.headers)) return this.onResponseError(controller, reset)
     if (body !== undefined) {
       this.end(Exit.succeed(response!))
       body.push(null)

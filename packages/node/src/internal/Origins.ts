@@ -1,7 +1,8 @@
 import type { Upstream } from "@blackgate/http/Upstream"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Pool } from "undici"
+import { buildConnector, Pool } from "undici"
+import { Resets } from "./Resets.ts"
 
 /**
  * The connections to one origin: one for each exchange under way.
@@ -12,14 +13,16 @@ import { Pool } from "undici"
  */
 export class Origin {
   readonly pool: Pool
+  readonly resets: Resets
   private connected = 0
   /** Exchanges under way. */
   private active = 0
   /** Connections whose exchange has ended in this turn. */
   private resting = 0
 
-  constructor(pool: Pool) {
+  constructor(pool: Pool, resets: Resets) {
     this.pool = pool
+    this.resets = resets
     pool.on("connect", () => this.connected++)
     pool.on("disconnect", () => this.connected--)
   }
@@ -81,8 +84,19 @@ export class Origins {
   }
 
   private open(key: string, origin: string, connections: number | undefined): Origin {
-    const pool = new Pool(origin, { ...this.options, connections: connections ?? null, pipelining: 1, allowH2: false })
-    const opened = new Origin(pool)
+    const { connectTimeout, ...options } = this.options
+    const resets = new Resets()
+    const connect = resets.watching(
+      buildConnector({ allowH2: false, ...(connectTimeout !== undefined && { timeout: connectTimeout }) })
+    )
+    const pool = new Pool(origin, {
+      ...options,
+      connect,
+      connections: connections ?? null,
+      pipelining: 1,
+      allowH2: false
+    })
+    const opened = new Origin(pool, resets)
     const forget = () => {
       const { connected, pending, queued, running } = pool.stats
       if (connected + pending + queued + running > 0 || opened.isBusy || this.origins.get(key) !== opened) return

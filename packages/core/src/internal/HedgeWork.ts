@@ -8,11 +8,14 @@ import * as Schema from "effect/Schema"
 import type * as Group from "../Group.ts"
 import type * as Hedge from "../Hedge.ts"
 import { checkUnsafe, duration, whole } from "../InvalidOptions.ts"
+import { leftOf } from "./Boundary.ts"
 import { Budget, budgetOptions, settingsOf } from "./Budget.ts"
-import type { Call, Ending, Plan, Running, Work } from "./Call.ts"
+import type { Call } from "./Call.ts"
 import { enclosedBy, type Enclosing, enclosingOf } from "./Enclosing.ts"
+import type { Ending, Plan, Running, Work } from "./Gate.ts"
 import { groupOf, type GroupState } from "./GroupState.ts"
 import { HedgeDelay } from "./HedgeDelay.ts"
+import { type Held, heldIn } from "./Held.ts"
 import { defectsOf } from "./pass.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import type { Rejection } from "./Rejection.ts"
@@ -87,7 +90,7 @@ class Hedging {
           }
         }
       }
-      const race = new Race(this, run, context, enclosingOf(context), resume)
+      const race = new Race(this, run, context, enclosingOf(context), heldIn(context), resume)
       race.start(this.budget.timers.now())
       if (race.over) return
       return Effect.callback<void>((resume) => race.cancel((exit) => resume(defectsOf(exit))))
@@ -107,8 +110,8 @@ class HedgeWork implements Work {
 
   start(call: Call): void {
     const { hedging, inner } = this
-    const run: Run = (attempt, ended) => call.enclose(inner, attempt, call.held, ended)
-    const race = new Race(hedging, run, call.context, call, (exit) => call.end(exit))
+    const run: Run = (attempt, ended) => call.enclose(inner, attempt, call.held, call.deadlineAt, ended)
+    const race = new Race(hedging, run, call.context, call, call.held, (exit) => call.end(exit))
     call.running = race
     race.start(call.now(hedging.budget.timers))
   }
@@ -135,12 +138,14 @@ class Race implements Timed, Running {
   private readonly context: Context.Context<never>
   /** What stands around all of it, if anything does. */
   readonly enclosing: Enclosing | undefined
+  private readonly held: Held | undefined
   private readonly resume: (exit: Ending) => void
   // As few as a call may have: an array is searched sooner than a map is made.
   private readonly live: Array<Attempt> = []
   private winner: Attempt | undefined = undefined
   private startedAt = 0
   private delay = 0
+  private deadlineAt = Infinity
   private started = 0
   // What the first attempt failed with: what all of it fails with, if no other succeeds.
   private failure: Ending | undefined = undefined
@@ -152,12 +157,14 @@ class Race implements Timed, Running {
     run: Run,
     context: Context.Context<never>,
     enclosing: Enclosing | undefined,
+    held: Held | undefined,
     resume: (exit: Ending) => void
   ) {
     this.hedging = hedging
     this.run = run
     this.context = context
     this.enclosing = enclosing
+    this.held = held
     this.resume = resume
   }
 
@@ -170,7 +177,8 @@ class Race implements Timed, Running {
     if (this.over || delay === undefined) return
     this.delay = delay
     this.at = now + delay
-    budget.timers.add(this)
+    this.deadlineAt = Math.min(this.enclosing?.deadlineAt ?? Infinity, now + leftOf(this.held))
+    if (this.at < this.deadlineAt) budget.timers.add(this)
   }
 
   elapse(): void {
@@ -180,7 +188,7 @@ class Race implements Timed, Running {
     this.launch()
     if (this.over || this.started > max) return
     this.at += this.delay
-    budget.timers.add(this)
+    if (this.at < this.deadlineAt) budget.timers.add(this)
   }
 
   /** The caller is gone: so is all that runs, but for its finalizers, which are waited for. */

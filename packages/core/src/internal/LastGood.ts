@@ -4,8 +4,8 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import { duration, whole } from "../InvalidOptions.ts"
 import type * as Stale from "../Stale.ts"
-import type { Asked, Ending } from "./Call.ts"
 import { asLeft, failedWith } from "./failed.ts"
+import type { Asked, Ending } from "./Gate.ts"
 import type { Policy, Spec } from "./Policy.ts"
 import { Entry, Recent } from "./Recent.ts"
 
@@ -57,7 +57,9 @@ export class LastGood {
     const failed = failedWith(exit)
     const kept = failed === undefined ? undefined : this.values.get(key(...call.args))
     if (failed === undefined || kept === undefined) return asLeft(exit)
-    if (when?.(failed.error) !== false && call.now(clock) < kept.until) {
+    const now = call.now(clock)
+    kept.until = Math.min(kept.until, now + this.maxAge) // a clock that is set back makes no value younger than new
+    if (when?.(failed.error) !== false && now < kept.until) {
       served()
       if (call.span?._tag === "Span") call.span.attribute("blackgate.stale", true)
       return Exit.succeed(kept.value)

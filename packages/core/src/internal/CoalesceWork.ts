@@ -2,10 +2,10 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Coalesce from "../Coalesce.ts"
-import type { Call, Ending, Plan, Running, Work } from "./Call.ts"
+import type { Call } from "./Call.ts"
 import { Flights } from "./Flights.ts"
+import type { Ending, Plan, Running, Work } from "./Gate.ts"
 import type { GroupState } from "./GroupState.ts"
-import { heldIn } from "./Held.ts"
 import type { Policy, Spec } from "./Policy.ts"
 
 /** What a command says of it. */
@@ -64,15 +64,16 @@ class Joining implements Work {
       return call.end(Exit.die(defect))
     }
     const end = (exit: Ending) => call.end(exit)
-    const held = pool.reentrant ? heldIn(call.context) : call.held
+    const { held } = call
     call.running = flights.board(
       key,
       timers,
+      call.now(timers),
       held,
       call,
       end,
-      (flight, ended) => call.enclose(inner, flight, flight.held, ended)
-    ) ?? call.enclose(inner, call, held, end) // it would wait for itself
+      (flight, ended) => call.enclose(inner, flight, flight, Infinity, ended)
+    ) ?? call.enclose(inner, call, held, call.deadlineAt, end) // it would wait for itself
   }
 
   stop(call: Call): void {

@@ -1,0 +1,48 @@
+import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+
+// What Node's requests have that Effect's doesn't show. Those of HTTP/2 have a `stream`.
+interface Source {
+  readonly rawHeaders?: ReadonlyArray<string>
+  readonly httpVersion?: string
+  readonly stream?: unknown
+}
+
+// A host and a port (RFC 9110, section 7.2; RFC 3986, section 3.2.2). A comma is allowed there, and is what two Hosts become.
+const hostAndPort = /^(?:\[[0-9a-f:.]{2,}\]|(?:[-\w.~!$&'()*+;=]|%[0-9a-f]{2})+)(?::\d*)?$/i
+
+/** Whether it names a host, and nothing besides: no user, no path. */
+export const isAuthority = (text: string): boolean => hostAndPort.test(text)
+
+/**
+ * What is wrong with the head of a request that a server has let through, and that others could read in another way. Node takes any
+ * coding in front of `chunked`, several Hosts or a strange one, and HTTP/0.9.
+ */
+export const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { httpVersion, rawHeaders, stream } = source.source as Source
+  const { host, "transfer-encoding": coding } = source.headers
+  const version = stream === undefined ? httpVersion : undefined
+  if (version !== undefined && version !== "1.1" && version !== "1.0") return `it is of HTTP/${version}`
+  // RFC 9112, section 6.1: in HTTP/1.0 it is a fault, and here nothing else than chunks can be read.
+  if (coding !== undefined && (version === "1.0" || coding.toLowerCase() !== "chunked")) {
+    return `its Transfer-Encoding is ${JSON.stringify(coding)}`
+  }
+  const received = rawHeaders === undefined ? undefined : hostOf(rawHeaders)
+  if (received === null) return "it has more than one Host"
+  if (received !== undefined && !isAuthority(received)) return `its Host is ${JSON.stringify(received)}`
+  // A target in absolute form, or HTTP/2, says it elsewhere.
+  return host === undefined || host === received || isAuthority(host)
+    ? undefined
+    : `its host is ${JSON.stringify(host)}`
+}
+
+/** The value of `Host`; `null` if there are several. */
+const hostOf = (rawHeaders: ReadonlyArray<string>): string | undefined | null => {
+  let host: string | undefined
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length !== 4 || name.toLowerCase() !== "host") continue
+    if (host !== undefined) return null
+    host = rawHeaders[i + 1]
+  }
+  return host
+}

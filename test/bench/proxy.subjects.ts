@@ -1,0 +1,60 @@
+import type { ChildProcess } from "node:child_process"
+import { asked, heard, start } from "./children.ts"
+import type { Usage } from "./memory.usage.ts"
+import { hasProgram } from "./proxy.load.ts"
+import { startNginx } from "./proxy.nginx.ts"
+
+/** A process that is measured, or that another one needs. */
+export interface Running {
+  readonly port: number
+  readonly usage: () => Usage | Promise<Usage>
+  readonly stop: () => void
+}
+
+const listening = async (child: ChildProcess): Promise<Running> => ({
+  port: (await heard<{ port: number }>(child)).port,
+  usage: () => asked<Usage>(child, {}),
+  stop: () => child.disconnect()
+})
+
+export const startUpstream = (): Promise<Running> => listening(start("proxy.upstream.ts"))
+
+type Start = (upstream: string) => Promise<Running>
+
+const node = (file: string, ...args: ReadonlyArray<string>): Start => (upstream) =>
+  listening(start(file, [upstream, ...args]))
+
+const ours = (how: string): Start => node("proxy.ours.ts", how)
+const peer = (name: string): Start => node("proxy.peers.ts", name)
+
+export const hasNginx = process.platform === "linux" && hasProgram("nginx", "-v")
+
+export const subjects = {
+  "floor": node("memory.floor.ts"),
+  "ours, bare": ours("bare"),
+  "ours, every policy": ours("every policy"),
+  "@fastify/http-proxy": peer("@fastify/http-proxy"),
+  "fast-gateway": peer("fast-gateway"),
+  "http-proxy-3": peer("http-proxy-3"),
+  "httpxy": peer("httpxy"),
+  "http-proxy-middleware": peer("http-proxy-middleware"),
+  "nginx": startNginx,
+  "ours, full": ours("full"),
+  "ours, ten routes": ours("10 routes"),
+  "ours, 10,000 routes": ours("10,000 routes")
+} satisfies Record<string, Start>
+
+export type Subject = keyof typeof subjects
+
+/** Those that are compared with each other, the floor first. */
+export const proxies: ReadonlyArray<Subject> = [
+  "floor",
+  "ours, bare",
+  "ours, every policy",
+  "@fastify/http-proxy",
+  "fast-gateway",
+  "http-proxy-3",
+  "httpxy",
+  "http-proxy-middleware",
+  ...hasNginx ? ["nginx"] as const : []
+]

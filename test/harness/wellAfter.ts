@@ -1,0 +1,41 @@
+import { assert } from "@effect/vitest"
+import { Effect } from "effect"
+import { eventually, eventuallyEqual } from "./eventually.ts"
+import type { FaultyNetwork } from "./FaultyNetwork.ts"
+import type { Gateway } from "./Gateway.ts"
+import { status } from "./HttpMessage.ts"
+
+/**
+ * Whatever became of a request: no permit is held, the gateway serves the next one, at a path that has no fault, and of all
+ * connections it has let go, but for one to the upstream that it keeps for the next.
+ */
+export const wellAfter = (gateway: Gateway, network: FaultyNetwork, path: string, body: string) =>
+  Effect.gen(function*() {
+    yield* gateway.quiet
+    yield* Effect.scoped(Effect.gen(function*() {
+      const client = yield* gateway.connect
+      client.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`)
+      const got = yield* client.message()
+      assert.strictEqual(status(got), 200)
+      assert.strictEqual(got.body.toString(), body)
+    }))
+    yield* gateway.quiet
+    yield* eventuallyEqual("the clients' connections", 0, gateway.clients)
+    yield* eventually("the end of the upstream's connections", () => network.open <= 1, () => network.open)
+  })
+
+/** How many sockets this process has, listening ones included. */
+const sockets = () => process.getActiveResourcesInfo().filter((name) => name.startsWith("TCP")).length
+
+/** Waits until the process has no more sockets than it had when this was made. */
+export const sameSockets = () => {
+  const before = sockets()
+  return eventually("the end of every socket", () => sockets() <= before, () => `${sockets()} instead of ${before}`)
+}
+
+/** Says of which cell of a table a failure is. */
+export const named = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
+  Effect.catchDefect(effect, (defect) => {
+    if (defect instanceof Error) defect.message = `${name}: ${defect.message}`
+    return Effect.die(defect)
+  })
