@@ -48,6 +48,7 @@ const refused: ReadonlyArray<readonly [what: string, status: number, reason: str
   ["4. a Host with a backslash", 400, "no host", "GET / HTTP/1.1", "Host: gateway.test\\x"],
   ["4. a Host with a space", 400, "no host", "GET / HTTP/1.1", "Host: gateway.test other.test"],
   ["4. a Host that is a list", 400, "no host", "GET / HTTP/1.1", "Host: gateway.test, <x>"],
+  ["4. a Host that is two", 400, "no host", "GET / HTTP/1.1", "Host: gateway.test,other.test"],
   ["4. a Host whose port is none", 400, "no host", "GET / HTTP/1.1", "Host: gateway.test:80x"],
   ["4. an absolute target with userinfo", 400, "target", "GET http://user@other.test/ HTTP/1.1", host],
   ["4. an absolute target without a host", 400, "", "GET http:///path HTTP/1.1", host],
@@ -96,6 +97,7 @@ describe("heads that are served", () => {
   const fine: ReadonlyArray<readonly [what: string, ...lines: ReadonlyArray<string>]> = [
     ["a Host with a port", "GET / HTTP/1.1", "Host: gateway.test:8080"],
     ["a Host that is an IPv6 address", "GET / HTTP/1.1", "Host: [::1]:8080"],
+    ["a Host with an escape", "GET / HTTP/1.1", "Host: %61.test"],
     ["a Host with an underscore", "GET / HTTP/1.1", "hOST: a_b.test"],
     ["HTTP/1.0 without a Host", "GET / HTTP/1.0"],
     ["an absolute target", "GET http://other.test:80/path?q HTTP/1.1", host],

@@ -164,6 +164,8 @@ export class Server extends Context.Service<Server, {
   readonly stopping: Effect.Effect<void>
   /** How many connections there are. */
   readonly connections: Effect.Effect<number>
+  /** What emits its requests: for `Connect.layer`, and other listeners that Node's servers have. It must not be told to listen or close. */
+  readonly node: Http.Server
 }>()("@blackgate/node/Server") {}
 
 type Provided = Server | HttpServer | NodeServices | HttpPlatform.HttpPlatform | Etag.Generator
@@ -230,7 +232,8 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
             : Effect.andThen(InvalidOptions.check("Server.reload", tlsSchema, tls), setTls(tls)),
         isReady: Effect.sync(() => listener.front.listenerCount("request") > 0 && !Deferred.isDoneUnsafe(stopping)),
         stopping: Deferred.await(stopping),
-        connections: Effect.sync(() => listener.connections.size)
+        connections: Effect.sync(() => listener.connections.size),
+        node: listener.front as Http.Server
       }))
     })),
     NodeHttpServer.layerHttpServices

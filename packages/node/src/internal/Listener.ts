@@ -7,9 +7,15 @@ import type * as Tls from "node:tls"
 import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
+import { acceptFor } from "./Offer.ts"
 import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
 import { http2Server, preface, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 import { distrust, handshakeFailure } from "./tls.ts"
+
+// What a server of Node's has, and `acceptFor` sets.
+interface Decides extends Net.Server {
+  shouldUpgradeCallback?: (request: Http.IncomingMessage) => boolean
+}
 
 /** Sizes in bytes, times in milliseconds. */
 export interface ListenerOptions extends HeadLimits, SessionOptions {
@@ -55,6 +61,8 @@ export class Listener {
       if (!this.dropped) this.tell(`${client?.remoteAddress}:${client?.remotePort}`, "there are too many connections")
       this.dropped = true
     })
+    this.front.on("secureConnection", (socket: Net.Socket) => this.takeBack(socket))
+    acceptFor(this.front as Http.Server)
     this.http1 = this.serverOfHttp1(tick)
     this.http2 = http2Server(options)
     this.http2.on("session", this.onSession)
@@ -76,7 +84,9 @@ export class Listener {
       connectionsCheckingInterval: tick,
       // Both are judged with the rest of the head. Node leaves fields away that are too many.
       requireHostHeader: false,
-      shouldUpgradeCallback: (request) => this.front.listenerCount("upgrade") > 0 && !isH2c(request)
+      shouldUpgradeCallback: (request) =>
+        this.front.listenerCount("upgrade") > 1 && !isH2c(request) &&
+        (this.front as Decides).shouldUpgradeCallback!(request)
     })
     server.maxHeadersCount = 0
     server.timeout = 0
@@ -101,6 +111,7 @@ export class Listener {
   }
 
   private readonly onConnection = (socket: Net.Socket): void => {
+    if (Connection.of(socket) !== undefined) return this.takeBack(socket)
     const connection = new Connection(socket, performance.now())
     this.connections.add(connection)
     socket.once("close", () => {
@@ -109,6 +120,11 @@ export class Listener {
     })
     if (this.tls === undefined) this.sniff(connection)
     else this.tls.emit("connection", socket)
+  }
+
+  /** A connection that was given away to become a tunnel, and did not. */
+  private takeBack(socket: Net.Socket): void {
+    this.http1.emit("connection", socket)
   }
 
   /** Takes a TLS server in, whose connections come here. */

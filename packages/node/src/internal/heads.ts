@@ -14,7 +14,8 @@ export interface HeadLimits {
 }
 
 // A host and perhaps a port (RFC 3986, section 3.2): no userinfo, no path, and not nothing.
-const authority = /^(?:\[[0-9A-Fa-f:.]+\]|[\w.~%!$&'()*+,;=-]+)(?::\d{0,5})?$/
+// A comma is allowed there, and is what two Hosts become.
+const authority = /^(?:\[[0-9a-f:.]{2,}\]|(?:[-\w.~!$&'()*+;=]|%[0-9a-f]{2})+)(?::\d{0,5})?$/i
 const absolute = /^https?:\/\/([^/?#]*)/i
 const digits = /^\d{1,15}$/
 
