@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { eventually } from "../harness/eventually.ts"
+import * as Gateway from "../harness/Gateway.ts"
 import { status, values } from "../harness/HttpMessage.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import * as Served from "../harness/Served.ts"
@@ -174,10 +175,35 @@ describe("24. the limits of a body", () => {
       yield* client.until("the end", ({ ended }) => ended)
     }))
 
+  for (const where of ["a route's", "another server's"]) {
+    it.live(`413: ${where} maxBodySize, known beforehand or not; the upstream never sees an end, and it was not its failure`, () =>
+      Effect.gen(function*() {
+        const upstream = yield* RawUpstream.make(() => Effect.void)
+        const route = { upstream: upstream.url, maxBodySize: 10 }
+        const gateway = where === "a route's" ? yield* Served.proxying(route) : yield* Gateway.start(route)
+        const known = yield* gateway.connect
+        known.send(post("Content-Length: 11"))
+        assert.strictEqual(status(yield* known.message()), 413)
+        assert.strictEqual(upstream.wires.length, 0)
+        const client = yield* gateway.connect
+        client.send(`${post("Transfer-Encoding: chunked")}5\r\nhello\r\n`)
+        const wire = yield* upstream.wire(0)
+        yield* wire.until("the first part", ({ text }) => text.includes("hello"))
+        client.send("6\r\nworld!\r\n0\r\n\r\n")
+        assert.strictEqual(status(yield* client.message()), 413)
+        yield* wire.until("the upstream to be told", ({ closed, ended }) => closed || ended)
+        assert.notInclude(wire.text, "0\r\n\r\n")
+        yield* gateway.becomes("0 active, 0 queued")
+        const { outcomes } = gateway
+        assert.deepStrictEqual(yield* Effect.isEffect(outcomes) ? outcomes : outcomes(), { interrupted: 1 })
+        assert.deepStrictEqual(gateway.logs, Array(2).fill("a request was refused: its body is longer than 10 bytes"))
+      }))
+  }
+
   it.live("a body of just maxBodySize passes, in one piece or in chunks", () =>
     Effect.gen(function*() {
       const upstream = yield* RawUpstream.answering(({ body }) => RawUpstream.response(String(body)))
-      const gateway = yield* Served.proxying({ upstream: upstream.url }, { maxBodySize: 10 })
+      const gateway = yield* Served.proxying({ upstream: upstream.url, maxBodySize: 10 }, { maxBodySize: 10 })
       const client = yield* gateway.connect
       client.send(`${post("Content-Length: 10")}helloworld`)
       assert.strictEqual(String((yield* client.message()).body), "helloworld")

@@ -29,6 +29,7 @@ import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
 import { Forwarding } from "./Forwarding.ts"
+import { Limit, limited } from "./limited.ts"
 import { malformed } from "./malformed.ts"
 import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
@@ -64,7 +65,10 @@ export interface Settings {
 /** The effect that answers a request. */
 export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const { idle, isOwn, options, tunnels, upstream } = settings
+  const { maxBodySize } = options
   const exchange = exchangeWith(settings, settings.group, options.total)
+  const exchangeOf = (limit: Limit, max: number) => (...args: Parameters<typeof exchange>) =>
+    Effect.catchCause(exchange(...args), (cause) => limit.exceeded ? tooLarge(max) : Effect.failCause(cause))
   const tunnel = exchangeWith(settings, tunnels.group, tunnels.total)
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
@@ -95,7 +99,11 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     if (!isSpelled(route, path) || !isOwn(source.method, path, path !== received.path)) return Failures.badRequest
     if (HttpServerResponse.isHttpServerResponse(protocol)) return protocol
 
-    const request = yield* perform("rewrite", options.rewrite, { ...received, path })
+    const limit = maxBodySize === undefined ? undefined : new Limit(maxBodySize)
+    const body = limit === undefined ? received.body : limited(received.body, maxBodySize!, limit)
+    if (body === undefined) return yield* tooLarge(maxBodySize!)
+
+    const request = yield* perform("rewrite", options.rewrite, { ...received, path, body })
     if (HttpServerResponse.isHttpServerResponse(request)) return request
     let outgoing = toTransport(request, protocol === undefined ? idle : tunnels.idle)
     if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
@@ -109,8 +117,9 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     // Whatever becomes of the response, its exchange ends with the request.
     yield* Scope.addFinalizer(yield* Effect.scope, Effect.suspend(() => state.close()))
     const fiber = Fiber.getCurrent()!
+    const exchanged = limit === undefined ? exchange : exchangeOf(limit, maxBodySize!)
     const answer: Response | Answer = protocol === undefined
-      ? yield* exchange(request, outgoing, traced(transport, fiber, source), state)
+      ? yield* exchanged(request, outgoing, traced(transport, fiber, source), state)
       : yield* tunnel(request, { ...outgoing, protocol } as Request, traced(switching(transport), fiber, source), state)
     if (HttpServerResponse.isHttpServerResponse(answer)) return answer
 
@@ -144,6 +153,9 @@ const forwardingOf = (own: Forwarded.Options | undefined) => {
     return forwarding
   }
 }
+
+const tooLarge = (max: number) =>
+  Effect.as(Effect.logInfo(`a request was refused: its body is longer than ${max} bytes`), Failures.tooLarge)
 
 // To the exchange, an agreement to switch is an answer as any other.
 const switching = ({ upgrades }: Transport["Service"]): Transport["Service"] => ({

@@ -1,5 +1,6 @@
 import type { Completion } from "@blackgate/core/Command"
 import type { Request, Response } from "@blackgate/http/Transport"
+import * as Transport from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeStream from "@effect/platform-node/NodeStream"
@@ -182,12 +183,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   }
 
   private requestBody(): Readable | Uint8Array | null {
-    const { body, source } = this.request
+    const { body } = this.request
     switch (body._tag) {
       case "Empty":
         return null
       case "Incoming":
-        return this.client === undefined ? NodeStream.toReadableNever(source.stream) : new RequestBody(this.client)
+        return this.client === undefined ? NodeStream.toReadableNever(Transport.incoming(this.request)) : new RequestBody(this.client, body.limit)
       case "Uint8Array":
         return body.body
       case "Stream":

@@ -291,7 +291,11 @@ export class Listener {
     if (why === undefined) return void socket.destroy()
     const { receiving } = connection
     if (receiving !== undefined && this.bodies.has(receiving) && !receiving.request.complete) {
-      return this.refuseBody(receiving, why)
+      if (!receiving.response.writableEnded) return this.refuseBody(receiving, why)
+      // It has its answer, and was let say the rest.
+      connection.refused = true
+      socket.end()
+      return connection.linger()
     }
     // What follows on a connection that is refused is of no interest.
     this.refuse(connection, why)
@@ -373,7 +377,7 @@ const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
 
 // The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
-const isH2c = ({ headers }: Http.IncomingMessage): boolean => /\bh2c\b/i.test(headers.upgrade ?? "")
+const isH2c = ({ headers }: Http.IncomingMessage): boolean => /^\s*h2c\s*$/i.test(headers.upgrade ?? "")
 
 /** A client that has its answer need not send the rest of its body (RFC 9113, section 8.1). */
 const resetWhenAnswered = (stream: Http2Stream): void => {

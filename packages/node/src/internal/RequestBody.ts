@@ -1,3 +1,4 @@
+import type { BodyLimit } from "@blackgate/http/Transport"
 import type { IncomingMessage } from "node:http"
 import { Http2ServerRequest } from "node:http2"
 import { Readable } from "node:stream"
@@ -9,11 +10,13 @@ import { ClientBroke } from "./IncomingBody.ts"
  */
 export class RequestBody extends Readable {
   private readonly client: IncomingMessage | Http2ServerRequest
+  private readonly limit: BodyLimit | undefined
   private reading = false
 
-  constructor(client: IncomingMessage | Http2ServerRequest) {
+  constructor(client: IncomingMessage | Http2ServerRequest, limit: BodyLimit | undefined) {
     super({ highWaterMark: 64 * 1024 })
     this.client = client
+    this.limit = limit
   }
 
   override _read(): void {
@@ -33,6 +36,7 @@ export class RequestBody extends Readable {
   }
 
   private readonly onData = (chunk: Buffer): void => {
+    if (this.limit?.take(chunk.length) === false) return this.onError()
     if (!this.push(chunk)) this.client.pause()
   }
 
