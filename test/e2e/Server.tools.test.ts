@@ -39,10 +39,12 @@ const proxying = Effect.gen(function*() {
 
 describe("27. outside clients through a gateway", { concurrent: false, timeout: 60_000 }, () => {
   describe.skipIf(without("h2load"))("h2load", () => {
-    for (const [what, ...args] of [
-      ["HTTP/2 without TLS", "-m10"],
-      ["HTTP/1.1", "--h1"]
-    ] as const) {
+    for (
+      const [what, ...args] of [
+        ["HTTP/2 without TLS", "-m10"],
+        ["HTTP/1.1", "--h1"]
+      ] as const
+    ) {
       it.live(`${what}: every request succeeds`, () =>
         Effect.gen(function*() {
           const { plain } = yield* proxying
@@ -64,11 +66,22 @@ describe("27. outside clients through a gateway", { concurrent: false, timeout: 
   })
 
   describe.skipIf(without("curl"))("curl", () => {
-    for (const [flag, version] of [["--http2-prior-knowledge", "2"], ["--http1.1", "1.1"], ["--http1.0", "1.1"]] as const) {
+    for (
+      const [flag, version] of [["--http2-prior-knowledge", "2"], ["--http1.1", "1.1"], ["--http1.0", "1.1"]] as const
+    ) {
       it.live(`${flag}, a body there and an answer back`, () =>
         Effect.gen(function*() {
           const { plain } = yield* proxying
-          const said = yield* say("curl", "-s", flag, "-d", "hello", "-w", " %{http_version} %{http_code}", `http://127.0.0.1:${plain.port}/`)
+          const said = yield* say(
+            "curl",
+            "-s",
+            flag,
+            "-d",
+            "hello",
+            "-w",
+            " %{http_version} %{http_code}",
+            `http://127.0.0.1:${plain.port}/`
+          )
           assert.strictEqual(said, `hello from the upstream ${version} 200`)
         }))
     }

@@ -187,7 +187,9 @@ describe("30. a server that is told to stop", () => {
           if (!(yield* server.server.isReady)) return
         }
       })
-      const clients = yield* Effect.forkScoped(Effect.all(range(10).map(() => Effect.scoped(loop)), { concurrency: 10 }))
+      const clients = yield* Effect.forkScoped(
+        Effect.all(range(10).map(() => Effect.scoped(loop)), { concurrency: 10 })
+      )
       yield* eventually("load", () => ends.length > 200)
       yield* server.stop
       yield* Fiber.join(clients)

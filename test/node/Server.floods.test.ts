@@ -21,8 +21,7 @@ const open = (served: Served.Served, ...settings: ReadonlyArray<readonly [number
 
 const range = (count: number) => Array.from({ length: count }, (_, i) => i)
 const odd = (i: number) => 2 * i + 1
-const gone = (client: Wire) =>
-  client.until("the end of the session", ({ closed, ended }) => closed || ended)
+const gone = (client: Wire) => client.until("the end of the session", ({ closed, ended }) => closed || ended)
 
 /** The server serves somebody else, and has not much in memory. */
 const lives = (served: Served.Served) =>
@@ -37,18 +36,22 @@ const floods: ReadonlyArray<readonly [what: string, round: (round: number) => Bu
   [
     "rapid reset: streams that are begun and reset (CVE-2023-44487)",
     (round) =>
-      Buffer.concat(range(100).flatMap((i) => {
-        const stream = odd(100 * round + i)
-        return [request(stream), frame(types.reset, 0, stream, uint32(8))]
-      }))
+      Buffer.concat(
+        range(100).flatMap((i) => {
+          const stream = odd(100 * round + i)
+          return [request(stream), frame(types.reset, 0, stream, uint32(8))]
+        })
+      )
   ],
   [
     "made-you-reset: streams that the server has to reset (CVE-2025-8671)",
     (round) =>
-      Buffer.concat(range(100).flatMap((i) => {
-        const stream = odd(100 * round + i)
-        return [request(stream, [], { ends: false, method: "POST" }), frame(types.window, 0, stream, uint32(0))]
-      }))
+      Buffer.concat(
+        range(100).flatMap((i) => {
+          const stream = odd(100 * round + i)
+          return [request(stream, [], { ends: false, method: "POST" }), frame(types.window, 0, stream, uint32(0))]
+        })
+      )
   ],
   [
     "CONTINUATION without end (CVE-2024-27316)",
@@ -82,7 +85,10 @@ const floods: ReadonlyArray<readonly [what: string, round: (round: number) => Bu
   ["frames that are larger than allowed", () => frame(types.data, 0, 1, Buffer.alloc(16_385))],
   ["settings that make no sense", () => Frames.settings([4, 0xffff_ffff])],
   ["windows that overflow", () => frame(types.window, 0, 0, uint32(0x7fff_ffff))],
-  ["HPACK that can't be read", () => frame(types.headers, endStream | endHeaders, 1, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff]))]
+  [
+    "HPACK that can't be read",
+    () => frame(types.headers, endStream | endHeaders, 1, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff]))
+  ]
 ]
 
 describe("29. floods end the session, and nothing else", () => {

@@ -94,9 +94,11 @@ describe("27. a request of HTTP/2, passed on as HTTP/1.1", () => {
             wire.send(RawUpstream.response("hello"))
           }))
       )
-      client.send(request(1, [["cookie", "a=1"], ["x-a", "b"], ["cookie", "b=2"], ["te", "trailers"], ["x-a", "\xe9"]], {
-        path: "/path?q=%2F"
-      }))
+      client.send(
+        request(1, [["cookie", "a=1"], ["x-a", "b"], ["cookie", "b=2"], ["te", "trailers"], ["x-a", "\xe9"]], {
+          path: "/path?q=%2F"
+        })
+      )
       assert.strictEqual(yield* status(client, 1), 200)
       const [head] = seen
       assert.strictEqual(head!.startLine, "GET /path?q=%2F HTTP/1.1")
@@ -114,7 +116,11 @@ describe("27. a request of HTTP/2, passed on as HTTP/1.1", () => {
         const { client, gateway, upstream } = yield* between((wire) =>
           Effect.gen(function*() {
             const message = yield* wire.message()
-            wire.send(`HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${message.body.length.toString(16)}\r\n${message.body}\r\n`)
+            wire.send(
+              `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n${
+                message.body.length.toString(16)
+              }\r\n${message.body}\r\n`
+            )
             wire.send("3\r\nend\r\n0\r\n\r\n")
           })
         )
@@ -202,7 +208,7 @@ for (const [how, leave] of ways) {
           const { client, gateway, upstream } = yield* between((wire) => Effect.sync(() => stuck && wire.stopReading()))
           client.send(request(1, [], { method: "POST", ends: false }))
           const wire = yield* upstream.wire(0)
-          if (stuck) for (let i = 0; i < 3; i++) client.send(frame(types.data, 0, 1, Buffer.alloc(16_384)))
+          if (stuck) { for (let i = 0; i < 3; i++) client.send(frame(types.data, 0, 1, Buffer.alloc(16_384))) }
           else {
             client.send(frame(types.data, 0, 1, Buffer.from("hello")))
             yield* wire.until("the first part", ({ text }) => text.includes("hello"))

@@ -27,14 +27,20 @@ const refused = (options: Server.Options, bytes: string) =>
 describe("24. the limits of a head", () => {
   it.live("431: more bytes than maxHeaderBytes", () =>
     Effect.gen(function*() {
-      const { log, status } = yield* refused({ maxHeaderBytes: 1000 }, `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1000)}\r\n\r\n`)
+      const { log, status } = yield* refused(
+        { maxHeaderBytes: 1000 },
+        `GET / HTTP/1.1\r\nHost: a\r\nX: ${"x".repeat(1000)}\r\n\r\n`
+      )
       assert.strictEqual(status, 431)
       assert.include(log, "longer than 1000 bytes")
     }))
 
   it.live("431: a head without an end, as soon as it is too long", () =>
     Effect.gen(function*() {
-      assert.strictEqual((yield* refused({ maxHeaderBytes: 1000 }, `GET / HTTP/1.1\r\nX: ${"x".repeat(1000)}`)).status, 431)
+      assert.strictEqual(
+        (yield* refused({ maxHeaderBytes: 1000 }, `GET / HTTP/1.1\r\nX: ${"x".repeat(1000)}`)).status,
+        431
+      )
     }))
 
   it.live("431: trailers that are too long", () =>
@@ -68,7 +74,8 @@ describe("24. the limits of a head", () => {
           HttpServerResponse.text(String(Object.keys(headers).length)))
       )
       const client = yield* server.connect
-      const fields = Array.from({ length: 2500 }, (_, i) => `x-${i}: y`)
+      const fields = Array.from({ length: 2500 }, (_, i) =>
+        `x-${i}: y`)
       client.send(`GET / HTTP/1.1\r\nHost: a\r\n${fields.join("\r\n")}\r\n\r\n`)
       assert.strictEqual(String((yield* client.message()).body), "2501")
     }))
@@ -172,7 +179,8 @@ describe("24. the limits of a body", () => {
       const client = yield* server.connect
       client.send(`${post("Transfer-Encoding: chunked")}b\r\nhello world\r\n0\r\n\r\n`)
       assert.strictEqual(status(yield* client.message()), 413)
-      yield* client.until("the end", ({ ended }) => ended)
+      yield* client.until("the end", ({ ended }) =>
+        ended)
     }))
 
   for (const where of ["a route's", "another server's"]) {
@@ -242,7 +250,10 @@ describe("24. the limits of a body", () => {
   it.live("21. a client that waits for a 100 is not slow", () =>
     Effect.gen(function*() {
       const upstream = yield* RawUpstream.answering(({ body }) => RawUpstream.response(String(body)))
-      const server = yield* Served.answering({ bodyTimeout: 50 }, Effect.andThen(Effect.sleep(300), Effect.succeed(Served.ok)))
+      const server = yield* Served.answering(
+        { bodyTimeout: 50 },
+        Effect.andThen(Effect.sleep(300), Effect.succeed(Served.ok))
+      )
       const client = yield* server.connect
       client.send(post("Content-Length: 5", "Expect: 100-continue"))
       assert.strictEqual(status(yield* client.message()), 200)

@@ -106,12 +106,14 @@ describe("28. TLS", () => {
       assert.include(error.message, "tls")
     }))
 
-  for (const [minVersion, offered, works] of [
-    [undefined, "TLSv1.1", false],
-    [undefined, "TLSv1.2", true],
-    ["TLSv1.3", "TLSv1.2", false],
-    ["TLSv1.3", "TLSv1.3", true]
-  ] as const) {
+  for (
+    const [minVersion, offered, works] of [
+      [undefined, "TLSv1.1", false],
+      [undefined, "TLSv1.2", true],
+      ["TLSv1.3", "TLSv1.2", false],
+      ["TLSv1.3", "TLSv1.3", true]
+    ] as const
+  ) {
     it.live(`with a minimum of ${minVersion ?? "the default"}, ${offered} is ${works ? "spoken" : "refused, and the log says so"}`, () =>
       Effect.gen(function*() {
         const server = yield* Served.answering({ tls: { certificates: [a], minVersion } })
@@ -143,12 +145,14 @@ describe("28. TLS", () => {
       assert.strictEqual(status(yield* dialled.message()), 408)
     }))
 
-  for (const [offered, spoken] of [
-    [["h2", "http/1.1"], "h2"],
-    [["http/1.1", "h2"], "h2"],
-    [["http/1.1"], "http/1.1"],
-    [undefined, false]
-  ] as const) {
+  for (
+    const [offered, spoken] of [
+      [["h2", "http/1.1"], "h2"],
+      [["http/1.1", "h2"], "h2"],
+      [["http/1.1"], "http/1.1"],
+      [undefined, false]
+    ] as const
+  ) {
     it.live(`27. ALPN: of ${offered?.join(" and ") ?? "nothing"}, ${spoken || "HTTP/1.1"} is spoken`, () =>
       Effect.gen(function*() {
         const server = yield* Served.answering({ tls: { certificates: [a] } })
@@ -223,11 +227,13 @@ describe("28. certificates of clients", () => {
       assert.deepStrictEqual(values(seen[0]!, "x-forwarded-proto"), ["https"])
     }))
 
-  for (const [mode, who, credentials, reason] of [
-    ["required", "nobody", undefined, "did not return a certificate"],
-    ["required", "a stranger", stranger, "its certificate is not trusted"],
-    ["optional", "a stranger", stranger, "its certificate is not trusted"]
-  ] as const) {
+  for (
+    const [mode, who, credentials, reason] of [
+      ["required", "nobody", undefined, "did not return a certificate"],
+      ["required", "a stranger", stranger, "its certificate is not trusted"],
+      ["optional", "a stranger", stranger, "its certificate is not trusted"]
+    ] as const
+  ) {
     it.live(`${mode}: ${who} is not let in, and the log says why`, () =>
       Effect.gen(function*() {
         const { gateway, seen } = yield* telling({ ca: ca.cert, mode })

@@ -91,8 +91,8 @@ export class Connection {
 }
 
 // What the kernel hasn't taken of a write that is under way, too: that shows progress within a large chunk.
-const queued = (socket: Net.Socket): number =>
-  socket.writableLength === 0
-    ? 0
-    : socket.writableLength +
-      ((socket as { _handle?: { readonly writeQueueSize?: number } })._handle?.writeQueueSize ?? 0)
+const queued = (socket: Net.Socket): number => {
+  if (socket.writableLength === 0) return 0
+  const { _handle: handle } = socket as { readonly _handle?: { readonly writeQueueSize?: number } | null }
+  return socket.writableLength + (handle?.writeQueueSize ?? 0)
+}

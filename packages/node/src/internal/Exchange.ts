@@ -65,7 +65,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   private get isClientGone(): boolean {
     const { client, socket } = this
-    return socket !== undefined ? socket.destroyed : client instanceof Http2.Http2ServerRequest && client.stream.destroyed
+    return socket !== undefined
+      ? socket.destroyed
+      : client instanceof Http2.Http2ServerRequest && client.stream.destroyed
   }
 
   private dispatch(dispatcher: Dispatcher): void {
@@ -188,7 +190,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
       case "Empty":
         return null
       case "Incoming":
-        return this.client === undefined ? NodeStream.toReadableNever(Transport.incoming(this.request)) : new RequestBody(this.client, body.limit)
+        return this.client === undefined
+          ? NodeStream.toReadableNever(Transport.incoming(this.request))
+          : new RequestBody(this.client, body.limit)
       case "Uint8Array":
         return body.body
       case "Stream":

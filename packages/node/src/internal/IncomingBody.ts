@@ -68,4 +68,7 @@ export class IncomingBody {
 }
 
 // Node's own note of it, which its HTTP/2 doesn't keep.
-const continued = (response: object): boolean => (response as { readonly _sent100?: boolean })._sent100 === true
+const continued = (response: object): boolean => {
+  const { _sent100: sent } = response as { readonly _sent100?: boolean }
+  return sent === true
+}

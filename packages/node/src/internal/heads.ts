@@ -52,7 +52,9 @@ export const wrongHead = (request: IncomingMessage, { maxHeaders, maxUri }: Head
         break
     }
   }
-  if (length !== undefined && !digits.test(length)) return refusal(400, "the Content-Length of its request is no number")
+  if (length !== undefined && !digits.test(length)) {
+    return refusal(400, "the Content-Length of its request is no number")
+  }
   if (coding !== undefined) {
     if (length !== undefined) return refusal(400, "its request has a Content-Length and a Transfer-Encoding")
     if (coding.toLowerCase() !== "chunked") {

@@ -57,7 +57,9 @@ export const distrust = (socket: Tls.TLSSocket): string | undefined =>
 /** What there is to say of a handshake that failed; nothing, if it is only that the client is gone. */
 export const handshakeFailure = (error: NodeJS.ErrnoException, socket: Tls.TLSSocket): string | undefined => {
   // Node destroys a connection whose certificate it does not trust, and calls that a disconnection.
-  if (typeof socket.authorizationError === "string") return `its certificate is not trusted: ${socket.authorizationError}`
+  if (typeof socket.authorizationError === "string") {
+    return `its certificate is not trusted: ${socket.authorizationError}`
+  }
   switch (error.code) {
     case "ECONNRESET":
     case "EPIPE":
