@@ -232,7 +232,7 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
             : Effect.andThen(InvalidOptions.check("Server.reload", tlsSchema, tls), setTls(tls)),
         isReady: Effect.sync(() => listener.front.listenerCount("request") > 0 && !Deferred.isDoneUnsafe(stopping)),
         stopping: Deferred.await(stopping),
-        connections: Effect.sync(() => listener.connections.size),
+        connections: Effect.sync(() => listener.arrivals.connections.size),
         node: listener.front as Http.Server
       }))
     })),
@@ -264,7 +264,7 @@ const encrypt = (
 ): Effect.Effect<void, InvalidOptions.InvalidOptions> =>
   Effect.try({
     try: () =>
-      listener.use(
+      listener.arrivals.use(
         tlsServer(tls, millis(headTimeout, "10 seconds"), http2 === false ? ["http/1.1"] : ["h2", "http/1.1"])
       ),
     catch: (cause) =>

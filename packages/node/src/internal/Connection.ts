@@ -20,8 +20,6 @@ export class Connection {
   socket: Net.Socket
   /** Nothing of it serves anyone any more. */
   refused = false
-  /** The log has been told why. */
-  told = false
   /** HTTP/1: the latest response, answered or not; those before it are answered earlier. */
   response: ServerResponse | undefined = undefined
   /** The latest body that has been announced. */
@@ -40,7 +38,11 @@ export class Connection {
   private unsent = 0
   private stuckSince = 0
 
-  constructor(socket: Net.Socket, now: number) {
+  private readonly log: (line: string) => void
+  private told = false
+
+  constructor(socket: Net.Socket, now: number, log: (line: string) => void) {
+    this.log = log
     this.peer = `${socket.remoteAddress ?? "a client"}:${socket.remotePort ?? ""}`
     this.socket = socket
     this.since = now
@@ -49,6 +51,13 @@ export class Connection {
 
   static of(socket: Net.Socket): Connection | undefined {
     return (socket as Tagged)[tag]
+  }
+
+  /** Tells the log why it is refused something, the first time. */
+  tell(reason: string, status?: number): void {
+    if (this.told) return
+    this.told = true
+    this.log(`${this.peer} is refused${status === undefined ? "" : ` with a ${status}`}: ${reason}`)
   }
 
   speaksOn(socket: Net.Socket): void {

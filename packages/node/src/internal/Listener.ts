@@ -3,14 +3,13 @@ import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2S
 import { constants } from "node:http2"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
-import type * as Tls from "node:tls"
+import { Arrivals, type ArrivalsOptions } from "./Arrivals.ts"
 import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
 import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
-import { http2Server, preface, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
-import { distrust, handshakeFailure } from "./tls.ts"
+import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 
 // What a server of Node's has, and `acceptFor` sets.
 interface Decides extends Net.Server {
@@ -18,10 +17,8 @@ interface Decides extends Net.Server {
 }
 
 /** Sizes in bytes, times in milliseconds. */
-export interface ListenerOptions extends HeadLimits, SessionOptions {
-  readonly http2: boolean
+export interface ListenerOptions extends ArrivalsOptions, HeadLimits, SessionOptions {
   readonly maxBodySize: number
-  readonly maxConnections: number
   readonly maxRequestsPerConnection: number
   readonly headTimeout: number
   readonly bodyTimeout: number
@@ -33,12 +30,9 @@ export interface ListenerOptions extends HeadLimits, SessionOptions {
  * with are emitted by `front`, just as a server of Node's emits them.
  */
 export class Listener {
+  readonly arrivals: Arrivals
   readonly front: Net.Server
-  /** Makes TLS of each new connection, where that is wanted. */
-  tls: Tls.Server | undefined = undefined
-  readonly connections = new Set<Connection>()
   private readonly options: ListenerOptions
-  private readonly log: (line: string) => void
   private readonly http1: Http.Server
   private readonly http2: ReturnType<typeof http2Server>
   private readonly sessions = new WeakMap<ServerHttp2Session, Connection>()
@@ -46,22 +40,14 @@ export class Listener {
   private readonly windows = new Map<Http2Stream, { readonly window: Window; readonly connection: Connection }>()
   private readonly ticks: NodeJS.Timeout
   private draining = false
-  private dropped = false
   private second = 0
 
   constructor(options: ListenerOptions, log: (line: string) => void) {
     this.options = options
-    this.log = log
     const shortest = Math.min(options.headTimeout, options.bodyTimeout, options.stallTimeout)
     const tick = Math.min(1000, Math.max(10, Math.ceil(shortest / 4)))
-    this.front = Net.createServer({ noDelay: true, allowHalfOpen: true }, this.onConnection)
-    if (options.maxConnections < Infinity) this.front.maxConnections = options.maxConnections
-    this.front.on("drop", (client) => {
-      // Each would be a line of its own, from whoever opens too many: one tells it until there is room again.
-      if (!this.dropped) this.tell(`${client?.remoteAddress}:${client?.remotePort}`, "there are too many connections")
-      this.dropped = true
-    })
-    this.front.on("secureConnection", (socket: Net.Socket) => this.takeBack(socket))
+    this.arrivals = new Arrivals(options, log, this.begin1, this.begin2)
+    this.front = this.arrivals.front
     acceptFor(this.front as Http.Server)
     this.http1 = this.serverOfHttp1(tick)
     this.http2 = http2Server(options)
@@ -100,87 +86,14 @@ export class Listener {
     return server
   }
 
-  private tell(peer: string, reason: string, status?: number): void {
-    this.log(`${peer} is refused${status === undefined ? "" : ` with a ${status}`}: ${reason}`)
-  }
-
-  private tellOnce(connection: Connection, reason: string, status?: number): void {
-    if (connection.told) return
-    connection.told = true
-    this.tell(connection.peer, reason, status)
-  }
-
-  private readonly onConnection = (socket: Net.Socket): void => {
-    if (Connection.of(socket) !== undefined) return this.takeBack(socket)
-    const connection = new Connection(socket, performance.now())
-    this.connections.add(connection)
-    socket.once("close", () => {
-      this.connections.delete(connection)
-      this.dropped = false
-    })
-    if (this.tls === undefined) this.sniff(connection)
-    else this.tls.emit("connection", socket)
-  }
-
-  /** A connection that was given away to become a tunnel, and did not. */
-  private takeBack(socket: Net.Socket): void {
+  private readonly begin1 = ({ socket }: Connection): void => {
     this.http1.emit("connection", socket)
+    socket.resume()
   }
 
-  /** Takes a TLS server in, whose connections come here. */
-  use(tls: Tls.Server): void {
-    tls.on("secureConnection", (socket) => {
-      const connection = this.beneath(socket)
-      if (connection === undefined) return socket.destroy()
-      connection.speaksOn(socket)
-      const untrusted = distrust(socket)
-      if (untrusted !== undefined) {
-        this.tellOnce(connection, untrusted)
-        return socket.destroy()
-      }
-      if (socket.alpnProtocol === "h2") this.begin2(connection)
-      else this.sniff(connection)
-    })
-    tls.on("tlsClientError", (error, socket) => {
-      const connection = this.beneath(socket)
-      const reason = handshakeFailure(error, socket)
-      if (connection !== undefined && reason !== undefined) this.tellOnce(connection, reason)
-      socket.destroy()
-    })
-    this.tls = tls
-  }
-
-  // Node keeps what a TLS connection is over where only it looks.
-  private beneath(socket: Tls.TLSSocket): Connection | undefined {
-    const { _parent: parent } = socket as { readonly _parent?: Net.Socket }
-    return parent && Connection.of(parent)
-  }
-
-  /** Waits for the first bytes, which say what is spoken. */
-  private sniff(connection: Connection): void {
-    const { socket } = connection
-    connection.phase = "silent"
-    let bytes: Buffer = Buffer.alloc(0)
-    const onData = (chunk: Buffer) => {
-      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk])
-      const begins = bytes.subarray(0, preface.length).equals(preface.subarray(0, bytes.length))
-      const is2 = this.options.http2 && this.tls === undefined && begins
-      if (is2 && bytes.length < preface.length) return
-      socket.off("data", onData).off("end", onEnd).pause()
-      socket.unshift(bytes)
-      if (is2) return this.begin2(connection)
-      connection.phase = "heard"
-      this.http1.emit("connection", socket)
-      socket.resume()
-    }
-    const onEnd = () => socket.end()
-    socket.on("data", onData).on("end", onEnd)
-  }
-
-  private begin2(connection: Connection): void {
-    connection.phase = "heard"
-    connection.socket.allowHalfOpen = false
-    this.http2.emit("connection", connection.socket)
+  private readonly begin2 = ({ socket }: Connection): void => {
+    socket.allowHalfOpen = false
+    this.http2.emit("connection", socket)
   }
 
   private onRequest(
@@ -218,7 +131,7 @@ export class Listener {
     })
     const wrong = wrongHead2(request, this.options) ?? this.tooLong(request)
     if (wrong !== undefined) {
-      this.tellOnce(connection, wrong.reason, wrong.status)
+      connection.tell(wrong.reason, wrong.status)
       return answer(response, wrong.status)
     }
     // A client that comes while the server drains has come for one request at least.
@@ -244,7 +157,7 @@ export class Listener {
     const wrong = wrongHead(request, this.options) ??
       (this.front.listenerCount(event) === 0 ? refusal(405, "it wants a tunnel") : undefined)
     if (wrong !== undefined) {
-      this.tellOnce(connection, wrong.reason, wrong.status)
+      connection.tell(wrong.reason, wrong.status)
       connection.refused = true
       socket.on("error", () => {})
       socket.end(responseOf(wrong.status))
@@ -255,7 +168,7 @@ export class Listener {
 
   private refuse(connection: Connection, { reason, status }: Refusal): void {
     if (connection.refused) return
-    this.tellOnce(connection, reason, status)
+    connection.tell(reason, status)
     connection.refuse(status)
   }
 
@@ -273,7 +186,7 @@ export class Listener {
   /** Ends a request whose body can't go on. If its answer has begun, that breaks off with it. */
   private readonly refuseBody = (body: IncomingBody, { reason, status }: Refusal): void => {
     const { connection, request, response } = body
-    this.tellOnce(connection, reason, status)
+    connection.tell(reason, status)
     this.bodies.delete(body)
     connection.refused ||= !isHttp2(request)
     body.swallow()
@@ -305,7 +218,7 @@ export class Listener {
     const connection = Connection.of(session.socket)
     if (connection === undefined) return session.destroy()
     this.sessions.set(session, connection)
-    watchSession(connection, session, this.options, (reason) => this.tellOnce(connection, reason))
+    watchSession(connection, session, this.options)
   }
 
   /** Looks for those that take too long. */
@@ -317,20 +230,20 @@ export class Listener {
     for (const body of this.bodies) {
       if (body.isSlow(now, bodyTimeout)) this.refuseBody(body, refusal(408, "its request body took too long"))
     }
-    for (const connection of this.connections) {
+    for (const connection of this.arrivals.connections) {
       if (isNewSecond) connection.chatter = 0
       if (connection.phase === "silent" && now - connection.since >= headTimeout) {
         connection.phase = "heard"
         this.refuse(connection, refusal(408, "its request head took too long"))
       }
       if (connection.isStuck(now, stallTimeout)) {
-        this.tellOnce(connection, "it does not read what it has asked for")
+        connection.tell("it does not read what it has asked for")
         connection.socket.destroy()
       }
     }
     for (const [stream, { connection, window }] of this.windows) {
       if (!window.isStuck(now, stallTimeout)) continue
-      this.tellOnce(connection, "it does not read what it has asked for")
+      connection.tell("it does not read what it has asked for")
       stream.close(constants.NGHTTP2_CANCEL)
     }
   }
@@ -338,7 +251,7 @@ export class Listener {
   /** Clients are told, with their next answer, that their connection closes. */
   retire(): void {
     this.draining = true
-    for (const { response, session } of this.connections) {
+    for (const { response, session } of this.arrivals.connections) {
       if (response?.headersSent === false) response.shouldKeepAlive = false
       if (session !== undefined) retire(session)
     }
@@ -351,7 +264,7 @@ export class Listener {
       this.http1.close()
       done()
     })
-    for (const { phase, response, session, socket } of this.connections) {
+    for (const { phase, response, session, socket } of this.arrivals.connections) {
       if (phase !== "heard") socket.destroy()
       if (session !== undefined) retire(session)
       if (response !== undefined && !response.writableFinished) {
@@ -363,7 +276,7 @@ export class Listener {
 
   /** Whatever is left is gone. */
   destroy(): void {
-    for (const { session, socket } of this.connections) {
+    for (const { session, socket } of this.arrivals.connections) {
       session?.destroy()
       socket.destroy()
     }

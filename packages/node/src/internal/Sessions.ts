@@ -40,18 +40,21 @@ export const http2Server = ({ maxConcurrentStreams, maxHeaderBytes }: SessionOpt
 export const watchSession = (
   connection: Connection,
   session: Http2.ServerHttp2Session,
-  { keepAlive }: SessionOptions,
-  tell: (reason: string) => void
+  { keepAlive }: SessionOptions
 ): void => {
   connection.session = session
   const chat = () => {
     if (++connection.chatter <= maxChatter || session.destroyed) return
-    tell(`it sends more than ${maxChatter} pings and settings a second`)
+    connection.tell(`it sends more than ${maxChatter} pings and settings a second`)
     session.destroy(new Error("calm down"), Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
   session.on("ping", chat)
   session.on("remoteSettings", chat)
-  session.on("error", (error) => tell(`its HTTP/2 session failed: ${error.message}`))
+  session.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
+      connection.tell(`its HTTP/2 session failed: ${error.message}`)
+    }
+  })
   session.setTimeout(keepAlive, () => {
     if (connection.streams.size === 0) session.close()
   })
