@@ -183,6 +183,29 @@ describe("24. the limits of a body", () => {
         ended)
     }))
 
+  it.live("413: who reads the body only afterwards sees no end of it either", () =>
+    Effect.gen(function*() {
+      const gate = Served.gate()
+      const read: Array<string> = []
+      const server = yield* Served.answering(
+        { maxBodySize: 10 },
+        Effect.gen(function*() {
+          const request = yield* HttpServerRequest.HttpServerRequest
+          yield* gate.answer
+          read.push(yield* Effect.orDie(request.text))
+          return Served.ok
+        }).pipe(Effect.uninterruptible)
+      )
+      const client = yield* server.connect
+      client.send(`${post("Transfer-Encoding: chunked")}5\r\nhello\r\n6\r\nworld!\r\n0\r\n\r\n`)
+      assert.strictEqual(status(yield* client.message()), 413)
+      gate.open()
+      yield* client.until("the end", ({ ended }) => ended)
+      client.close()
+      yield* eventually("the end of the connection", () => Effect.runSync(server.server.connections) === 0)
+      assert.deepStrictEqual(read, [])
+    }))
+
   for (const where of ["a route's", "another server's"]) {
     it.live(`413: ${where} maxBodySize, known beforehand or not; the upstream never sees an end, and it was not its failure`, () =>
       Effect.gen(function*() {

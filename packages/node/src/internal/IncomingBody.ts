@@ -48,9 +48,14 @@ export class IncomingBody {
     this.refused = true
   }
 
-  /** Whoever reads it hears that it broke. */
+  /** Whoever reads it hears that it broke: now, or when nobody can be answered any more. */
   break(): void {
-    if (this.request.listenerCount("error") > 0) this.request.emit("error", new ClientBroke("the request was refused"))
+    const { request } = this
+    const broke = new ClientBroke("the request was refused")
+    if (request.listenerCount("error") > 0) request.emit("error", broke)
+    request.on("error", () => {})
+    const under = "stream" in request ? request.stream : request.socket
+    under.once("close", () => request.destroy(broke))
   }
 
   /** Whether nothing has come for so long, although somebody would have taken it. */
