@@ -1,12 +1,11 @@
 // The gateway that `pnpm start` runs: three routes, two groups, and an upstream of its own to go to.
 import { Group } from "@blackgate/core"
 import { Proxy, Rewrite } from "@blackgate/http"
-import { Undici } from "@blackgate/node"
-import { NodeHttpServer, NodeRuntime, NodeServices } from "@effect/platform-node"
+import { Server, Undici } from "@blackgate/node"
+import { NodeRuntime, NodeServices } from "@effect/platform-node"
 import { Cause, Config, Console, Effect, Exit, Layer, Stream } from "effect"
 import { HttpRouter, HttpServer, HttpServerResponse } from "effect/http"
 import { ChildProcess } from "effect/process"
-import { createServer } from "node:http"
 import { fileURLToPath } from "node:url"
 
 // Users go through one group and what is slow through another, so that the slow can't keep the users waiting.
@@ -73,7 +72,7 @@ const Gateway = Layer.unwrap(Effect.gen(function*() {
   const Routes = HttpRouter.serve(routes(upstream.origin), { disableLogger: true, disableListenLog: true })
   return Layer.merge(Routes, Layer.effectDiscard(say(upstream))).pipe(
     Layer.provide([GroupsLive, Undici.layer]),
-    Layer.provide(NodeHttpServer.layer(createServer, { host: "127.0.0.1", port }))
+    Layer.provide(Server.layer({ host: "127.0.0.1", port }))
   )
 }))
 

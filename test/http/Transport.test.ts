@@ -15,7 +15,12 @@ let groups = 0
 const gateway = (
   upstream: string,
   transport: Layer.Layer<Transport.Transport>,
-  options: { readonly preserveHost?: boolean; readonly total?: number; readonly idle?: number } = {}
+  options: {
+    readonly preserveHost?: boolean
+    readonly total?: number
+    readonly idle?: number
+    readonly maxBodySize?: number
+  } = {}
 ) =>
   Effect.gen(function*() {
     const logs: Array<string> = []
@@ -83,6 +88,35 @@ describe("layerHttpClient", { timeout: 30_000 }, () => {
       const body = Stream.toReadableStream(Stream.make("one ", "two").pipe(Stream.encodeText))
       assert.strictEqual((yield* fetch("/", { method: "POST", body, duplex: "half" })).status, 200)
       assert.strictEqual(seen[0]!.body.toString(), "one two")
+    }))
+
+  it.live("24. a body of more than maxBodySize is a 413, known beforehand or not, and the upstream never sees an end", () =>
+    Effect.gen(function*() {
+      const upstream = yield* RawUpstream.make(() => Effect.void)
+      const { busy, count, fetch } = yield* gateway(upstream.url, overFetch, { maxBodySize: 5 })
+      const known = yield* fetch("/", { method: "POST", body: "helloo", headers: { "content-length": "6" } })
+      assert.strictEqual(known.status, 413)
+      assert.strictEqual(upstream.wires.length, 0)
+      const body = Stream.toReadableStream(Stream.make("hel", "loo").pipe(Stream.encodeText))
+      const got = yield* fetch("/", { method: "POST", body, duplex: "half" })
+      assert.strictEqual(got.status, 413)
+      for (const wire of upstream.wires) {
+        yield* wire.until("it to be told", ({ closed, ended }) => closed || ended)
+        assert.notInclude(wire.text, "0\r\n\r\n")
+      }
+      yield* eventuallyEqual("the permits", 0, busy)
+      assert.strictEqual(yield* count("interrupted"), 1)
+      assert.strictEqual(yield* count("failure"), 0)
+    }))
+
+  it.live("24. a body of just maxBodySize passes", () =>
+    Effect.gen(function*() {
+      const seen: Array<HttpMessage> = []
+      const upstream = yield* RawUpstream.answering(() => response("ok"), seen)
+      const { fetch } = yield* gateway(upstream.url, overFetch, { maxBodySize: 5 })
+      const body = Stream.toReadableStream(Stream.make("hel", "lo").pipe(Stream.encodeText))
+      assert.strictEqual((yield* fetch("/", { method: "POST", body, duplex: "half" })).status, 200)
+      assert.strictEqual(seen[0]!.body.toString(), "hello")
     }))
 
   it.live("a GET has no body", () =>

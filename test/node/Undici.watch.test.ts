@@ -5,10 +5,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
+import * as Http2 from "node:http2"
 import type * as Net from "node:net"
 import { Exchange } from "../../packages/node/src/internal/Exchange.ts"
 import { Origins } from "../../packages/node/src/internal/Origins.ts"
+import { RequestBody } from "../../packages/node/src/internal/RequestBody.ts"
 import { eventually } from "../harness/eventually.ts"
+import * as Frames from "../harness/Frames.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import { connect } from "../harness/Wire.ts"
 
@@ -30,9 +33,13 @@ const server = (handle: (source: HttpServerRequest.HttpServerRequest, end: (exit
     const scope = yield* Scope.make()
     const handler = yield* NodeHttpServer.makeHandler(app, { scope })
     const node = Http.createServer(handler)
-    const port = yield* Effect.callback<number>((resume) => {
-      node.listen(0, "127.0.0.1", () => resume(Effect.succeed((node.address() as Net.AddressInfo).port)))
-    })
+    const node2 = Http2.createServer(handler)
+    node2.on("session", (session) => session.on("error", () => {}))
+    const listen = (server: Net.Server) =>
+      Effect.callback<number>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.succeed((server.address() as Net.AddressInfo).port)))
+      })
+    const [port, port2] = [yield* listen(node), yield* listen(node2)]
     yield* Effect.addFinalizer(() =>
       Effect.gen(function*() {
         yield* Deferred.succeed(release, undefined)
@@ -40,10 +47,11 @@ const server = (handle: (source: HttpServerRequest.HttpServerRequest, end: (exit
         yield* Effect.callback<void>((resume) => {
           node.close(() => resume(Effect.void))
           node.closeAllConnections()
+          node2.close()
         })
       })
     )
-    return { ends, client: yield* connect(port) }
+    return { ends, client: yield* connect(port), client2: connect(port2) }
   })
 
 const requestTo = (upstream: Upstream.Upstream, source: HttpServerRequest.HttpServerRequest): Transport.Request => ({
@@ -75,6 +83,46 @@ describe("18. the transport notices by itself that a client has left", { timeout
         yield* eventually("every end", () => ends.length === count, () => `${ends.length} of ${count}`)
         assert.isTrue(ends.every(isInterruption))
         for (const wire of raw.wires) yield* wire.until("it to be told", ({ closed, ended }) => closed || ended)
+      }))
+  }
+
+  for (const code of [0, 8]) {
+    it.live(`over HTTP/2, by a reset of its stream with ${code}`, () =>
+      Effect.gen(function*() {
+        const raw = yield* RawUpstream.make(() => Effect.void)
+        const upstream = yield* Upstream.make(raw.url)
+        const transport = Context.get(yield* Layer.build(Undici.layer), Transport.Transport)
+        const { client2, ends } = yield* server((source, end) =>
+          transport.send(requestTo(upstream, source), { answer: () => {}, end })
+        )
+        const client = yield* client2
+        client.send(Buffer.concat([Frames.preface, Frames.settings(), Frames.request(1)]))
+        const wire = yield* raw.wire(0)
+        yield* wire.head
+        client.send(Frames.frame(Frames.types.reset, 0, 1, Frames.uint32(code)))
+        yield* eventually("the end", () => ends.length === 1)
+        assert.isTrue(isInterruption(ends[0]!))
+        yield* wire.until("it to be told", ({ closed, ended }) => closed || ended)
+        client.close()
+      }))
+
+    it.live(`over HTTP/2, a body of which the client resets the stream with ${code} has no end`, () =>
+      Effect.gen(function*() {
+        const events: Array<string> = []
+        const { client2 } = yield* server((source) => {
+          const body = new RequestBody(source.source as Http2.Http2ServerRequest, undefined)
+          body.on("data", (chunk: Buffer) => events.push(String(chunk)))
+          body.on("end", () => events.push("end")).on("error", ({ name }) => events.push(name))
+        })
+        const client = yield* client2
+        const head = Frames.request(1, [], { method: "POST", ends: false })
+        client.send(Buffer.concat([Frames.preface, Frames.settings(), head]))
+        client.send(Frames.frame(Frames.types.data, 0, 1, Buffer.from("hello")))
+        yield* eventually("the body", () => events.length === 1)
+        client.send(Frames.frame(Frames.types.reset, 0, 1, Frames.uint32(code)))
+        yield* eventually("its end", () => events.length === 2)
+        assert.deepStrictEqual(events, ["hello", "ClientBroke"])
+        client.close()
       }))
   }
 

@@ -105,6 +105,11 @@ export interface Options<
    * with `false` they go on as plain requests, without their `Upgrade`. `timeout` bounds the time to the 101. See `docs/tunnels.md`.
    */
   readonly upgrade?: boolean | Upgrade.Options<Tunnels> | undefined
+  /**
+   * Of a request body, in bytes, as it is received. By default only the server bounds it. A longer one is a 413: at once, if it says
+   * how long it is; otherwise as soon as it is too long, and then the upstream never sees an end of it. It is an interruption.
+   */
+  readonly maxBodySize?: number | undefined
   /** Whether the upstream gets the client's `Host` instead of its own. Off by default. */
   readonly preserveHost?: boolean | undefined
   /** Whom to believe, and what to tell, of where requests come from. What is not said here is as `Forwarded.layer` says. */
@@ -129,6 +134,7 @@ const schema = Schema.Struct({
   criticality: Schema.optional(Schema.Literals(Criticality.levels)),
   callContext: Schema.optional(callContext),
   upgrade: Schema.optional(upgrade(groupRef)),
+  maxBodySize: Schema.optional(InvalidOptions.whole(0)),
   preserveHost: Schema.optional(Schema.Boolean),
   forwarded: Schema.optional(optionsSchema)
 })

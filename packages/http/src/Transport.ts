@@ -19,9 +19,11 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
 import type { HeaderList } from "./HeaderList.ts"
 import { fromEffect } from "./internal/effectTransport.ts"
 import { overHttpClient } from "./internal/httpClientTransport.ts"
+import { streamOf } from "./internal/limited.ts"
 import { inMemory } from "./internal/memoryTransport.ts"
 import type { Upgrades } from "./Upgrade.ts"
 import type { Upstream } from "./Upstream.ts"
@@ -37,6 +39,19 @@ export interface Incoming {
   readonly _tag: "Incoming"
   /** In bytes, if the client said so. */
   readonly contentLength: number | undefined
+  /** How long it may turn out to be, if that is bounded. */
+  readonly limit?: BodyLimit | undefined
+}
+
+/**
+ * What whoever reads a body has to ask about each part of it.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface BodyLimit {
+  /** Counts so many bytes. If that is too many, the exchange is to be given up, as if the client had broken it off. */
+  readonly take: (bytes: number) => boolean
 }
 
 /**
@@ -46,6 +61,14 @@ export interface Incoming {
  * @since 0.1.0
  */
 export type Body = HttpBody.HttpBody | Incoming
+
+/**
+ * The body that came with a request, as a stream that keeps to its limit: for a transport that has no better way to read it.
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const incoming = (request: Request): Stream.Stream<Uint8Array, unknown> => streamOf(request)
 
 /**
  * What goes to an upstream: every byte of it is decided.

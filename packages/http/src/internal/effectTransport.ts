@@ -26,7 +26,8 @@ export const fromEffect = <R>(
     }
     const fiber = Effect.runForkWith(context)(Scope.provide(exchange(request), scope))
     fiber.addObserver((exit) => {
-      if (exit._tag === "Failure") return end(exit)
+      // A body that is too long is the client's doing.
+      if (exit._tag === "Failure") return end(isTooLong(request) ? Exit.interrupt() : exit)
       const response = exit.value
       if (response.body._tag !== "Stream") return end(exit)
       const { contentLength, contentType, stream } = response.body
@@ -46,6 +47,8 @@ export const fromEffect = <R>(
     }
   }
 })
+
+const isTooLong = ({ body }: Request): boolean => body._tag === "Incoming" && body.limit?.take(0) === false
 
 const untilIdle =
   ({ idle }: Request) => <E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, unknown> =>

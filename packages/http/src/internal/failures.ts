@@ -11,6 +11,7 @@ export const badRequest = answer(400, "bad request")
 export const loopDetected = answer(508, "loop detected")
 /** To what could be read in two ways: so could whatever follows it on its connection. */
 export const malformed = answer(400, "bad request", { connection: "close" })
+export const tooLarge = answer(413, "payload too large")
 export const forbidden = answer(403, "forbidden")
 export const notImplemented = answer(501, "not implemented")
 export const internalError = answer(500, "internal server error")

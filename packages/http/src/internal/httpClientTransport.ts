@@ -12,6 +12,7 @@ import type * as Scope from "effect/Scope"
 import * as HeaderList from "../HeaderList.ts"
 import type { Request, Response } from "../Transport.ts"
 import { UpstreamError } from "../UpstreamError.ts"
+import { streamOf } from "./limited.ts"
 
 /** One exchange over an Effect client. The scope aborts it when it closes. */
 export const overHttpClient = (client: HttpClient.HttpClient) => {
@@ -35,10 +36,10 @@ const toClientRequest = (request: Request): HttpClientRequest.HttpClientRequest 
     body: toClientBody(request)
   })
 
-const toClientBody = ({ body, headers, source }: Request): HttpBody.HttpBody =>
-  body._tag === "Incoming"
-    ? HttpBody.stream(source.stream, HeaderList.get(headers, "content-type"), body.contentLength)
-    : body
+const toClientBody = (request: Request): HttpBody.HttpBody =>
+  request.body._tag === "Incoming"
+    ? HttpBody.stream(streamOf(request), HeaderList.get(request.headers, "content-type"), request.body.contentLength)
+    : request.body
 
 const phaseOf = (error: HttpClientError.HttpClientError): "connect" | "head" =>
   error.reason._tag === "InvalidUrlError" || error.reason._tag === "EncodeError" ? "connect" : "head"

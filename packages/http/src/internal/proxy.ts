@@ -29,6 +29,7 @@ import { endToEnd } from "./endToEnd.ts"
 import { Exchange } from "./Exchange.ts"
 import * as Failures from "./failures.ts"
 import { Forwarding } from "./Forwarding.ts"
+import { Limit, limited } from "./limited.ts"
 import { malformed } from "./malformed.ts"
 import * as Path from "./path.ts"
 import { perform, refuse, toEffect } from "./perform.ts"
@@ -106,6 +107,8 @@ class Serving {
   private readonly transport: Transport["Service"]
   /** What its connection is to be switched to. */
   private protocol: string | undefined = undefined
+  /** Of its body, if the route has one. */
+  private limit: Limit | undefined = undefined
 
   constructor(route: Route, fiber: AnyFiber) {
     const { context } = fiber
@@ -145,7 +148,11 @@ class Serving {
     if (HttpServerResponse.isHttpServerResponse(protocol)) return Effect.succeed(protocol)
     this.protocol = protocol
 
-    const request = path === received.path ? received : { ...received, path }
+    const limit = options.maxBodySize === undefined ? undefined : this.limit = new Limit(options.maxBodySize)
+    const body = limit === undefined ? received.body : limited(received.body, limit)
+    if (body === undefined) return tooLarge(limit!)
+
+    const request = path === received.path && body === received.body ? received : { ...received, path, body }
     const rewritten = perform("rewrite", options.rewrite, request)
     return Effect.isEffect(rewritten)
       ? Effect.flatMap(rewritten, (rewritten) => this.send(rewritten))
@@ -154,7 +161,7 @@ class Serving {
 
   private send(request: ProxyRequest | Answer): Effect.Effect<Answer, any, any> {
     if (HttpServerResponse.isHttpServerResponse(request)) return Effect.succeed(request)
-    const { fiber, protocol, route, source, transport } = this
+    const { fiber, limit, protocol, route, source, transport } = this
     const { receiving, sending, settings } = route
     let outgoing = toTransport(request, protocol === undefined ? settings.idle : settings.tunnels.idle)
     if (typeof outgoing === "string") return refuse("rewrite", Cause.die(new Error(outgoing)))
@@ -167,7 +174,10 @@ class Serving {
     const exchanged: Effect.Effect<Response | Answer, any, any> = protocol === undefined
       ? route.exchange(request, outgoing, traced(transport, fiber, source), state)
       : route.tunnel(request, { ...outgoing, protocol } as Request, traced(switching(transport), fiber, source), state)
-    return Effect.flatMap(exchanged, (response) => this.receiveResponse(response, request, state))
+    const bounded = limit === undefined
+      ? exchanged
+      : Effect.catchCause(exchanged, (cause) => limit.exceeded ? tooLarge(limit) : Effect.failCause(cause))
+    return Effect.flatMap(bounded, (response) => this.receiveResponse(response, request, state))
   }
 
   private receiveResponse(answer: Response | Answer, request: ProxyRequest, state: Exchange) {
@@ -201,6 +211,9 @@ class Serving {
 }
 
 const badRequest = Effect.succeed(Failures.badRequest)
+
+const tooLarge = ({ max }: Limit): Effect.Effect<Answer> =>
+  Effect.as(Effect.logInfo(`a request was refused: its body is longer than ${max} bytes`), Failures.tooLarge)
 
 // A handler finds the gateway's options as each request comes; they are the same ones as a rule.
 const forwardingOf = (own: Forwarded.Options | undefined) => {

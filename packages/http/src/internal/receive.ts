@@ -31,7 +31,8 @@ export const receive = (
   const target = url === undefined ? undefined : Path.split(url)
   if (target === undefined) return undefined
   const raw = node.rawHeaders ?? HeaderList.fromHeaders(source.headers)
-  const headers = endToEnd(raw, "request")
+  const fields = endToEnd(raw, "request")
+  const headers = node.stream === undefined ? fields : withOneCookie(fields)
   const host = source.headers["host"]
   if (preserveHost && host !== undefined) headers.push("host", host)
   const clientAddress = forwarding.describe(headers, raw, source, schemeOf(source, node))
@@ -48,6 +49,12 @@ const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url
   if (origin === undefined || !isAuthority(authority!) || !URL.canParse(origin)) return undefined
   const path = url.slice(origin.length)
   return path.startsWith("/") ? path : `/${path}`
+}
+
+// HTTP/2 may split it into crumbs, which HTTP/1.1 may not (RFC 9113, section 8.2.3).
+const withOneCookie = (fields: Array<string>): Array<string> => {
+  const cookies = HeaderList.getAll(fields, "cookie")
+  return cookies.length < 2 ? fields : [...HeaderList.remove(fields, "cookie"), "cookie", cookies.join("; ")]
 }
 
 const schemeOf = (source: HttpServerRequest.HttpServerRequest, { socket, url }: Source): "http" | "https" =>

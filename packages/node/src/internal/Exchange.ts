@@ -1,5 +1,6 @@
 import type { Completion } from "@blackgate/core/Command"
 import type { Request, Response } from "@blackgate/http/Transport"
+import * as Transport from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeStream from "@effect/platform-node/NodeStream"
@@ -7,10 +8,12 @@ import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
 import * as Http from "node:http"
+import * as Http2 from "node:http2"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
-import { watch, type Watcher } from "./Connections.ts"
+import { watch, type Watcher, watchStream } from "./Connections.ts"
+import { ClientBroke } from "./IncomingBody.ts"
 import type { Origin } from "./Origins.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { endsWithConnection } from "./Resets.ts"
@@ -29,7 +32,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Origin
-  private readonly client: Http.IncomingMessage | undefined
+  private readonly client: Client | undefined
   private readonly socket: Net.Socket | undefined
   private readonly unwatch: (() => void) | undefined
 
@@ -45,15 +48,26 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     this.call = call
     this.origin = origin
     const source = request.source.source
-    this.client = source instanceof Http.IncomingMessage ? source : undefined
-    this.socket = this.client?.httpVersionMajor === 1 ? this.client.socket : undefined
-    this.unwatch = this.socket && watch(this.socket, this)
+    this.client = isClient(source) ? source : undefined
+    this.socket = source instanceof Http.IncomingMessage ? source.socket : undefined
+    this.unwatch = this.socket !== undefined
+      ? watch(this.socket, this)
+      : source instanceof Http2.Http2ServerRequest
+      ? watchStream(source.stream, this)
+      : undefined
   }
 
   start(): void {
-    if (this.socket?.destroyed === true) return this.end(interrupted)
+    if (this.isClientGone) return this.end(interrupted)
     this.begun = true
     this.origin.begin((dispatcher) => this.dispatch(dispatcher))
+  }
+
+  private get isClientGone(): boolean {
+    const { client, socket } = this
+    return socket !== undefined
+      ? socket.destroyed
+      : client instanceof Http2.Http2ServerRequest && client.stream.destroyed
   }
 
   private dispatch(dispatcher: Dispatcher): void {
@@ -144,7 +158,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     if (this.over) return
     const { body } = this
     // A client that breaks off its request body makes undici fail. That is no failure of the upstream.
-    if (this.socket?.destroyed === true) return this.giveUp()
+    if (error instanceof ClientBroke || this.isClientGone) return this.giveUp()
     const phase = body !== undefined ? "body" : this.controller === undefined ? "connect" : "head"
     this.end(Exit.fail(new UpstreamError({ phase, origin: this.request.upstream.origin, cause: error })))
     body?.destroy(error)
@@ -171,12 +185,14 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
   }
 
   private requestBody(): Readable | Uint8Array | null {
-    const { body, source } = this.request
+    const { body } = this.request
     switch (body._tag) {
       case "Empty":
         return null
       case "Incoming":
-        return this.client === undefined ? NodeStream.toReadableNever(source.stream) : new RequestBody(this.client)
+        return this.client === undefined
+          ? NodeStream.toReadableNever(Transport.incoming(this.request))
+          : new RequestBody(this.client, body.limit)
       case "Uint8Array":
         return body.body
       case "Stream":
@@ -199,7 +215,10 @@ const rawOf = (controller: Dispatcher.DispatchController, headers: Http.Incoming
 const bytesOf = (statusText: string | undefined): string | undefined =>
   statusText === undefined || /^[\t -~]*$/.test(statusText) ? statusText : Buffer.from(statusText).toString("latin1")
 
-const serverResponse = ({ source }: Request): Http.ServerResponse | undefined =>
-  source.source instanceof Http.IncomingMessage
-    ? NodeHttpServerRequest.toServerResponse(source) as Http.ServerResponse
-    : undefined
+type Client = Http.IncomingMessage | Http2.Http2ServerRequest
+
+const isClient = (source: object): source is Client =>
+  source instanceof Http.IncomingMessage || source instanceof Http2.Http2ServerRequest
+
+const serverResponse = ({ source }: Request): Http.ServerResponse | Http2.Http2ServerResponse | undefined =>
+  isClient(source.source) ? NodeHttpServerRequest.toServerResponse(source) : undefined

@@ -237,7 +237,7 @@ export class Opening implements Watcher, Cuttable {
         if (/^100-continue$/i.test(this.client.headers.expect ?? "")) {
           this.client.socket.write("HTTP/1.1 100 Continue\r\n\r\n")
         }
-        return new RequestBody(this.client)
+        return new RequestBody(this.client, body.limit)
       case "Uint8Array":
         return body.body
       case "Stream":

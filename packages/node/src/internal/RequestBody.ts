@@ -1,17 +1,22 @@
+import type { BodyLimit } from "@blackgate/http/Transport"
 import type { IncomingMessage } from "node:http"
+import { Http2ServerRequest } from "node:http2"
 import { Readable } from "node:stream"
+import { ClientBroke } from "./IncomingBody.ts"
 
 /**
  * A request body under way. undici destroys what it reads from when an exchange breaks off. The client's own request has to outlive
  * that: there is an answer to send, and then the rest of it to read, or the connection to close in order.
  */
 export class RequestBody extends Readable {
-  private readonly client: IncomingMessage
+  private readonly client: IncomingMessage | Http2ServerRequest
+  private readonly limit: BodyLimit | undefined
   private reading = false
 
-  constructor(client: IncomingMessage) {
+  constructor(client: IncomingMessage | Http2ServerRequest, limit: BodyLimit | undefined) {
     super({ highWaterMark: 64 * 1024 })
     this.client = client
+    this.limit = limit
   }
 
   override _read(): void {
@@ -31,18 +36,28 @@ export class RequestBody extends Readable {
   }
 
   private readonly onData = (chunk: Buffer): void => {
+    if (this.limit?.take(chunk.length) === false) return this.onError()
     if (!this.push(chunk)) this.client.pause()
   }
 
   private readonly onEnd = (): void => {
-    this.push(null)
+    if (isWhole(this.client)) this.push(null)
+    else this.onError()
   }
 
-  private readonly onError = (error: Error): void => {
-    this.destroy(error)
+  private readonly onError = (): void => {
+    this.destroy(new ClientBroke("the client broke off its request"))
   }
 
   private readonly onClose = (): void => {
-    if (!this.client.readableEnded) this.destroy(new Error("the client broke off its request"))
+    if (!this.client.readableEnded) this.onError()
   }
+}
+
+// A stream that the client resets ends like one that it has ended: Node ends the request, and then tells that it is closed. One that
+// is still open, or that we have closed by our answer, was ended.
+const isWhole = (client: IncomingMessage | Http2ServerRequest): boolean => {
+  if (!(client instanceof Http2ServerRequest)) return true
+  const { stream } = client
+  return stream !== undefined && !stream.aborted && stream.rstCode === 0 && (!stream.closed || stream.writableEnded)
 }

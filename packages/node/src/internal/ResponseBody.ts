@@ -1,4 +1,5 @@
-import type { ServerResponse } from "node:http"
+import { ServerResponse } from "node:http"
+import type { Http2ServerResponse } from "node:http2"
 import { Readable } from "node:stream"
 
 /** Where a response body comes from. */
@@ -10,10 +11,10 @@ interface Source {
 /** A response body under way. It is paused at its source while nobody reads. */
 export class ResponseBody extends Readable {
   private readonly source: Source
-  private readonly response: ServerResponse | undefined
+  private readonly response: ServerResponse | Http2ServerResponse | undefined
   private shown = false
 
-  constructor(source: Source, response: ServerResponse | undefined) {
+  constructor(source: Source, response: ServerResponse | Http2ServerResponse | undefined) {
     super({ highWaterMark: 64 * 1024 })
     this.source = source
     this.response = response
@@ -35,11 +36,11 @@ export class ResponseBody extends Readable {
     callback(error)
   }
 
-  // Node keeps a head until there is a body to send with it. A client of an event stream waits for it.
+  // Node keeps a head of HTTP/1 until there is a body to send with it. A client of an event stream waits for it.
   private showHead(): void {
     const { response, shown } = this
     if (shown) return
     this.shown = true
-    if (this.readableLength === 0 && response?.headersSent === true) response.flushHeaders()
+    if (this.readableLength === 0 && response instanceof ServerResponse && response.headersSent) response.flushHeaders()
   }
 }

@@ -1,0 +1,315 @@
+import * as Http from "node:http"
+import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2Session } from "node:http2"
+import { constants } from "node:http2"
+import * as Net from "node:net"
+import type { Duplex } from "node:stream"
+import { Arrivals, type ArrivalsOptions } from "./Arrivals.ts"
+import { Connection } from "./Connection.ts"
+import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
+import { IncomingBody } from "./IncomingBody.ts"
+import { acceptFor } from "./Offer.ts"
+import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
+import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
+
+// What a server of Node's has, and `acceptFor` sets.
+interface Decides extends Net.Server {
+  shouldUpgradeCallback?: (request: Http.IncomingMessage) => boolean
+}
+
+/** Sizes in bytes, times in milliseconds. */
+export interface ListenerOptions extends ArrivalsOptions, HeadLimits, SessionOptions {
+  readonly maxBodySize: number
+  readonly maxRequestsPerConnection: number
+  readonly headTimeout: number
+  readonly bodyTimeout: number
+  readonly stallTimeout: number
+}
+
+/**
+ * What listens. Each connection goes to a server of HTTP/1 or of HTTP/2 that doesn't listen itself; requests that nothing is wrong
+ * with are emitted by `front`, just as a server of Node's emits them.
+ */
+export class Listener {
+  readonly arrivals: Arrivals
+  readonly front: Net.Server
+  private readonly options: ListenerOptions
+  private readonly http1: Http.Server
+  private readonly http2: ReturnType<typeof http2Server>
+  private readonly sessions = new WeakMap<ServerHttp2Session, Connection>()
+  private readonly bodies = new Set<IncomingBody>()
+  private readonly windows = new Map<Http2Stream, { readonly window: Window; readonly connection: Connection }>()
+  private readonly ticks: NodeJS.Timeout
+  private draining = false
+  private second = 0
+
+  constructor(options: ListenerOptions, log: (line: string) => void) {
+    this.options = options
+    const shortest = Math.min(options.headTimeout, options.bodyTimeout, options.stallTimeout)
+    const tick = Math.min(1000, Math.max(10, Math.ceil(shortest / 4)))
+    this.arrivals = new Arrivals(options, log, this.begin1, this.begin2)
+    this.front = this.arrivals.front
+    acceptFor(this.front as Http.Server)
+    this.http1 = this.serverOfHttp1(tick)
+    this.http2 = http2Server(options)
+    this.http2.on("session", this.onSession)
+    this.http2.on("request", (request, response) => this.onRequest2("request", request, response))
+    this.http2.on("checkContinue", (request, response) => this.onRequest2("checkContinue", request, response))
+    this.http2.on("sessionError", () => {})
+    this.ticks = setInterval(() => this.look(), tick).unref()
+  }
+
+  private serverOfHttp1(tick: number): Http.Server {
+    const { headTimeout, keepAlive, maxHeaderBytes } = this.options
+    const server = Http.createServer({
+      insecureHTTPParser: false,
+      maxHeaderSize: maxHeaderBytes,
+      headersTimeout: headTimeout,
+      // It would bound uploads and downloads alike.
+      requestTimeout: 0,
+      keepAliveTimeout: keepAlive,
+      connectionsCheckingInterval: tick,
+      // Both are judged with the rest of the head. Node leaves fields away that are too many.
+      requireHostHeader: false,
+      shouldUpgradeCallback: (request) =>
+        this.front.listenerCount("upgrade") > 1 && !isH2c(request) &&
+        (this.front as Decides).shouldUpgradeCallback!(request)
+    })
+    server.maxHeadersCount = 0
+    server.timeout = 0
+    server.on("request", (request, response) => this.onRequest("request", request, response))
+    server.on("checkContinue", (request, response) => this.onRequest("checkContinue", request, response))
+    server.on("upgrade", (request, socket, head) => this.onTunnel("upgrade", request, socket, head))
+    server.on("connect", (request, socket, head) => this.onTunnel("connect", request, socket, head))
+    server.on("clientError", this.onClientError)
+    // It never listens, and minds its timeouts only when it does.
+    server.emit("listening")
+    return server
+  }
+
+  private readonly begin1 = ({ socket }: Connection): void => {
+    this.http1.emit("connection", socket)
+    socket.resume()
+  }
+
+  private readonly begin2 = ({ socket }: Connection): void => {
+    socket.allowHalfOpen = false
+    this.http2.emit("connection", socket)
+  }
+
+  private onRequest(
+    event: "request" | "checkContinue",
+    request: Http.IncomingMessage,
+    response: Http.ServerResponse
+  ): void {
+    const connection = Connection.of(request.socket)
+    if (connection === undefined || connection.refused) return
+    const wrong = wrongHead(request, this.options) ?? this.tooLong(request)
+    if (wrong !== undefined) return this.refuse(connection, wrong)
+    connection.response = response
+    const isLast = ++connection.requests >= this.options.maxRequestsPerConnection
+    if (isLast) connection.refused = true
+    if (isLast || this.draining) response.shouldKeepAlive = false
+    if (hasBody(request)) this.receive(connection, request, response)
+    // Before the routes are there, and after they are gone.
+    if (!this.front.emit(event, request, response)) answer(response, 503)
+  }
+
+  private onRequest2(
+    event: "request" | "checkContinue",
+    request: Http2ServerRequest,
+    response: Http2ServerResponse
+  ): void {
+    const { stream } = request
+    const session = stream.session as ServerHttp2Session | undefined
+    const connection = session && this.sessions.get(session)
+    if (session === undefined || connection === undefined) return stream.close(constants.NGHTTP2_CANCEL)
+    connection.streams.add(stream)
+    this.windows.set(stream, { window: new Window(stream), connection })
+    stream.once("close", () => {
+      connection.streams.delete(stream)
+      this.windows.delete(stream)
+    })
+    const wrong = wrongHead2(request, this.options) ?? this.tooLong(request)
+    if (wrong !== undefined) {
+      connection.tell(wrong.reason, wrong.status)
+      return answer(response, wrong.status)
+    }
+    // A client that comes while the server drains has come for one request at least.
+    if (++connection.requests >= this.options.maxRequestsPerConnection || this.draining) retire(session)
+    if (!stream.endAfterHeaders) {
+      this.receive(connection, request, response)
+      resetWhenAnswered(stream)
+    }
+    // Before the routes are there, and after they are gone.
+    if (!this.front.emit(event, request, response)) answer(response, 503)
+  }
+
+  private tooLong({ headers }: { readonly headers: { readonly "content-length"?: string | undefined } }) {
+    const { maxBodySize } = this.options
+    return Number(headers["content-length"] ?? 0) > maxBodySize
+      ? refusal(413, `its request body is longer than ${maxBodySize} bytes`)
+      : undefined
+  }
+
+  private onTunnel(event: "upgrade" | "connect", request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
+    const connection = Connection.of(request.socket)
+    if (connection === undefined || connection.refused) return
+    const wrong = wrongHead(request, this.options) ??
+      (this.front.listenerCount(event) === 0 ? refusal(405, "it wants a tunnel") : undefined)
+    if (wrong !== undefined) {
+      connection.tell(wrong.reason, wrong.status)
+      connection.refused = true
+      socket.on("error", () => {})
+      socket.end(responseOf(wrong.status))
+      return connection.linger()
+    }
+    this.front.emit(event, request, socket, head)
+  }
+
+  private refuse(connection: Connection, { reason, status }: Refusal): void {
+    if (connection.refused) return
+    connection.tell(reason, status)
+    connection.refuse(status)
+  }
+
+  private receive(
+    connection: Connection,
+    request: Http.IncomingMessage | Http2ServerRequest,
+    response: Http.ServerResponse | Http2ServerResponse
+  ): void {
+    const body = new IncomingBody(connection, request, response, this.options.maxBodySize, this.refuseBody)
+    this.bodies.add(body)
+    connection.receiving = body
+    request.once("close", () => this.bodies.delete(body))
+  }
+
+  /** Ends a request whose body can't go on. If its answer has begun, that breaks off with it. */
+  private readonly refuseBody = (body: IncomingBody, { reason, status }: Refusal): void => {
+    const { connection, request, response } = body
+    connection.tell(reason, status)
+    this.bodies.delete(body)
+    connection.refused ||= !isHttp2(request)
+    body.swallow()
+    if (!response.headersSent) answer(response, status)
+    else if (isHttp2(request)) request.stream.close(constants.NGHTTP2_CANCEL)
+    else request.socket.destroy()
+    // Now that there is an answer, whoever reads the body can't give another.
+    body.break()
+  }
+
+  private readonly onClientError = (error: NodeJS.ErrnoException, socket: Duplex): void => {
+    const connection = Connection.of(socket as Net.Socket)
+    if (connection === undefined) return void socket.destroy()
+    const why = ofParser(error, this.options.maxHeaderBytes)
+    if (why === undefined) return void socket.destroy()
+    const { receiving } = connection
+    if (receiving !== undefined && this.bodies.has(receiving) && !receiving.request.complete) {
+      if (!receiving.response.writableEnded) return this.refuseBody(receiving, why)
+      // It has its answer, and was let say the rest.
+      connection.refused = true
+      socket.end()
+      return connection.linger()
+    }
+    // What follows on a connection that is refused is of no interest.
+    this.refuse(connection, why)
+  }
+
+  private readonly onSession = (session: ServerHttp2Session): void => {
+    const connection = Connection.of(session.socket)
+    if (connection === undefined) return session.destroy()
+    this.sessions.set(session, connection)
+    watchSession(connection, session, this.options)
+  }
+
+  /** Looks for those that take too long. */
+  private look(): void {
+    const { bodyTimeout, headTimeout, stallTimeout } = this.options
+    const now = performance.now()
+    const isNewSecond = now - this.second >= 1000
+    if (isNewSecond) this.second = now
+    for (const body of this.bodies) {
+      if (body.isSlow(now, bodyTimeout)) this.refuseBody(body, refusal(408, "its request body took too long"))
+    }
+    for (const connection of this.arrivals.connections) {
+      if (isNewSecond) connection.chatter = 0
+      if (connection.phase === "silent" && now - connection.since >= headTimeout) {
+        connection.phase = "heard"
+        this.refuse(connection, refusal(408, "its request head took too long"))
+      }
+      if (connection.isStuck(now, stallTimeout)) {
+        connection.tell("it does not read what it has asked for")
+        connection.socket.destroy()
+      }
+    }
+    for (const [stream, { connection, window }] of this.windows) {
+      if (!window.isStuck(now, stallTimeout)) continue
+      connection.tell("it does not read what it has asked for")
+      stream.close(constants.NGHTTP2_CANCEL)
+    }
+  }
+
+  /** Clients are told, with their next answer, that their connection closes. */
+  retire(): void {
+    this.draining = true
+    for (const { response, session } of this.arrivals.connections) {
+      if (response?.headersSent === false) response.shouldKeepAlive = false
+      if (session !== undefined) retire(session)
+    }
+  }
+
+  /** No more connections; those that nothing is under way on are closed, the others when that has ended. Calls back when none is left. */
+  close(done: () => void): void {
+    Net.Server.prototype.close.call(this.front, () => {
+      clearInterval(this.ticks)
+      this.http1.close()
+      done()
+    })
+    for (const { phase, response, session, socket } of this.arrivals.connections) {
+      if (phase !== "heard") socket.destroy()
+      if (session !== undefined) retire(session)
+      if (response !== undefined && !response.writableFinished) {
+        response.once("finish", () => setImmediate(() => this.http1.closeIdleConnections()))
+      }
+    }
+    this.http1.closeIdleConnections()
+  }
+
+  /** Whatever is left is gone. */
+  destroy(): void {
+    for (const { session, socket } of this.arrivals.connections) {
+      session?.destroy()
+      socket.destroy()
+    }
+  }
+}
+
+const isHttp2 = (request: Http.IncomingMessage | Http2ServerRequest): request is Http2ServerRequest =>
+  request.httpVersionMajor === 2
+
+const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
+
+// The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
+const isH2c = ({ headers }: Http.IncomingMessage): boolean => /^\s*h2c\s*$/i.test(headers.upgrade ?? "")
+
+/** A client that has its answer need not send the rest of its body (RFC 9113, section 8.1). */
+const resetWhenAnswered = (stream: Http2Stream): void => {
+  stream.once("finish", () => {
+    // The end of the answer is sent in this turn, and a reset would overtake it.
+    setImmediate(() => {
+      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
+    })
+  })
+}
+
+/** Answers in the place of a handler. */
+const answer = (response: Http.ServerResponse | Http2ServerResponse, status: number): void => {
+  const node = response as Http.ServerResponse
+  const text = bodyOf(status)
+  const headers = { "content-type": "application/json", "content-length": text.length }
+  if (response.req.httpVersionMajor !== 1) {
+    resetWhenAnswered((response as Http2ServerResponse).stream)
+    node.writeHead(status, headers)
+  } else node.writeHead(status, { ...headers, connection: "close" })
+  node.end(text)
+}
