@@ -223,6 +223,20 @@ describe("what the gateway refuses is named in its log, once", { timeout: 30_000
   }
 })
 
+describe(
+  "5. nothing that follows a refused request on its connection reaches the upstream",
+  { timeout: 30_000 },
+  () => {
+    const behind = {
+      "a Transfer-Encoding before chunked": post(["Transfer-Encoding: gzip, chunked"], abc),
+      "two Hosts": get(host, host),
+      "a Host with a path, and a body": lines("POST / HTTP/1.1", "Host: a/b", "Content-Length: 3", "", "abc"),
+      "bad framing": post([chunked, "Content-Length: 3"], abc)
+    }
+    for (const [what, bytes] of Object.entries(behind)) it.live(what, () => refused(bytes + smuggled))
+  }
+)
+
 describe("1. what is let through is framed anew, never copied", { timeout: 30_000 }, () => {
   const lengths = { "spaces after it": "3  ", "a tab before it": "\t3", "leading zeros": "0003" }
   for (const [what, length] of Object.entries(lengths)) {

@@ -5,6 +5,7 @@ interface Source {
   readonly rawHeaders?: ReadonlyArray<string>
   readonly httpVersion?: string
   readonly stream?: unknown
+  readonly socket?: object | null
 }
 
 // A host and a port (RFC 9110, section 7.2; RFC 3986, section 3.2.2). A comma is allowed there, and is what two Hosts become.
@@ -13,11 +14,27 @@ const hostAndPort = /^(?:\[[0-9a-f:.]{2,}\]|(?:[-\w.~!$&'()*+;=]|%[0-9a-f]{2})+)
 /** Whether it names a host, and nothing besides: no user, no path. */
 export const isAuthority = (text: string): boolean => hostAndPort.test(text)
 
+// Node reads on after the answer that ends a connection, and calls what it finds requests.
+const doubted = new WeakSet<object>()
+
+/**
+ * Why a request is refused, if it is. Whatever follows a refused one on its connection is, too, since where it begins is in doubt;
+ * that is not worth a word, so the reason is empty.
+ */
+export const refusal = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { socket, stream } = source.source as Source
+  const connection = stream === undefined ? socket ?? undefined : undefined
+  if (connection !== undefined && doubted.has(connection)) return ""
+  const reason = malformed(source)
+  if (reason !== undefined && connection !== undefined) doubted.add(connection)
+  return reason
+}
+
 /**
  * What is wrong with the head of a request that a server has let through, and that others could read in another way. Node takes any
  * coding in front of `chunked`, several Hosts or a strange one, and HTTP/0.9.
  */
-export const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
+const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
   const { httpVersion, rawHeaders, stream } = source.source as Source
   const { host, "transfer-encoding": coding } = source.headers
   const version = stream === undefined ? httpVersion : undefined

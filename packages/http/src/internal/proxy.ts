@@ -22,7 +22,7 @@ import type { Upstream } from "../Upstream.ts"
 import { UpstreamError } from "../UpstreamError.ts"
 import { endToEnd } from "./endToEnd.ts"
 import * as Failures from "./failures.ts"
-import { malformed } from "./malformed.ts"
+import { refusal } from "./malformed.ts"
 import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
@@ -50,9 +50,10 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const exchange = exchangeWith(settings)
   return Effect.gen(function*() {
     const source = yield* HttpServerRequest
-    const wrong = malformed(source)
-    if (wrong !== undefined) {
-      return yield* Effect.as(Effect.logInfo(`a request was refused: ${wrong}`), Failures.malformed)
+    const refused = refusal(source)
+    if (refused !== undefined) {
+      if (refused !== "") yield* Effect.logInfo(`a request was refused: ${refused}`)
+      return Failures.malformed
     }
     const received = receive(source, upstream, options.preserveHost === true)
     const path = received && Path.resolve(received.path)
