@@ -5,6 +5,7 @@ import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { type HttpPlatform, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
 import { createServer } from "node:http"
+import type * as Net from "node:net"
 import { eventuallyEqual } from "./eventually.ts"
 import { connect, type Wire } from "./Wire.ts"
 
@@ -25,6 +26,8 @@ export interface Gateway {
   /** How the calls of a key have ended; `"/*"` is that of the only route of `start`. */
   readonly outcomes: (key?: string) => Effect.Effect<Outcomes>
   readonly connect: Effect.Effect<Wire, never, Scope.Scope>
+  /** The connections of clients that it has. */
+  readonly sockets: ReadonlySet<Net.Socket>
 }
 
 /** What everything of a gateway is told: nothing is under way. */
@@ -60,7 +63,13 @@ export const withRoutes = (
     const logs: Array<string> = []
     const name = `gateway ${++gateways}`
     const group = yield* Group.make(name, { pool })
-    const server = NodeHttpServer.layer(createServer, {
+    const clients = new Set<Net.Socket>()
+    const listener = () =>
+      createServer().on("connection", (socket: Net.Socket) => {
+        clients.add(socket)
+        socket.once("close", () => clients.delete(socket))
+      })
+    const server = NodeHttpServer.layer(listener, {
       port: 0,
       host: "127.0.0.1",
       gracefulShutdownTimeout: 10,
@@ -100,7 +109,8 @@ export const withRoutes = (
             )),
           (counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))
         ),
-      connect: connect(port)
+      connect: connect(port),
+      sockets: clients
     }
   }).pipe(Effect.orDie)
 

@@ -22,6 +22,8 @@ interface Message {
 export interface Request extends Message {
   readonly method: string
   readonly target: string
+  /** Whether it lacks what it must have, and was tolerated. */
+  readonly isFlawed: boolean
 }
 
 export interface Response extends Message {
@@ -45,8 +47,14 @@ export interface Reading<A> {
 export interface Tolerance {
   /** Empty lines before a request line (RFC 9112, section 2.2), of CRLF or of LF. */
   readonly emptyLines?: boolean
-  /** More than one space before the target (RFC 9112, section 3). */
+  /** More than one space around the target (RFC 9112, section 3). */
   readonly spaces?: boolean
+  /** Fields of framing among the trailers, which are dropped (RFC 9110, section 6.5.1). */
+  readonly trailers?: boolean
+  /** Chunk extensions with an equals sign and no value, which are dropped. */
+  readonly extensions?: boolean
+  /** No Host in HTTP/1.1: such a request is refused, but what follows it begins where it ends. */
+  readonly noHost?: boolean
 }
 
 /** Why no message was read. */
@@ -129,7 +137,7 @@ export const values = (fields: Fields, name: string): ReadonlyArray<string> =>
   fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value)
 
 /** `chunk-ext` (RFC 9112, section 7.1.1). */
-const checkExtensions = (text: string): void => {
+const checkExtensions = (text: string, anyValue = false): void => {
   let at = 0
   const token = () => {
     const from = at
@@ -141,6 +149,7 @@ const checkExtensions = (text: string): void => {
     token()
     if (text[at] !== "=") continue
     at++
+    if (anyValue && (at === text.length || text[at] === ";")) continue
     if (text[at] !== "\"") {
       token()
       continue
@@ -155,7 +164,7 @@ const checkExtensions = (text: string): void => {
 
 const notTrailers = ["content-length", "transfer-encoding", "host", "trailer"]
 
-const readChunked = (reader: Reader): Pick<Message, "body" | "framing" | "trailers"> => {
+const readChunked = (reader: Reader, tolerance: Tolerance = {}): Pick<Message, "body" | "framing" | "trailers"> => {
   let body = ""
   for (;;) {
     const line = reader.line()
@@ -163,13 +172,15 @@ const readChunked = (reader: Reader): Pick<Message, "body" | "framing" | "traile
     while (digits < line.length && isHex(line[digits]!)) digits++
     const size = Number.parseInt(line.slice(0, digits), 16)
     if (!Number.isSafeInteger(size)) invalid(`no chunk size: ${line}`)
-    checkExtensions(line.slice(digits))
+    checkExtensions(line.slice(digits), tolerance.extensions)
     if (size === 0) break
     body += reader.take(size)
     if (reader.line() !== "") invalid("a chunk that is longer than its size")
   }
   const trailers = readFields(reader)
-  if (trailers.some(([name]) => notTrailers.includes(name.toLowerCase()))) invalid("framing among trailers")
+  if (tolerance.trailers !== true && trailers.some(([name]) => notTrailers.includes(name.toLowerCase()))) {
+    invalid("framing among trailers")
+  }
   return { body, framing: "chunked", trailers }
 }
 
@@ -209,21 +220,23 @@ const checkTarget = (method: string, target: string): void => {
   if (!isOne || target.split("?")[0]!.includes("#")) invalid(`the target ${target}`)
 }
 
-const readRequest = (reader: Reader, { emptyLines = false, spaces = false }: Tolerance): Request => {
+const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
+  const { emptyLines, spaces } = tolerance
   if (emptyLines) { while (reader.skip("\r\n") || reader.skip("\n")); }
   const line = reader.line()
-  const parts = (spaces ? line.replace(/^([^ ]+) +/, "$1 ") : line).split(" ")
+  const parts = (spaces ? line.replaceAll(/(?<=[^ ]) +(?=[^ ])/g, " ") : line).split(" ")
   const [method, target, last] = parts as [string, string, string]
   if (parts.length !== 3 || !isToken(method)) invalid(`the request line ${line}`)
   const version = versionOf(last)
   checkTarget(method, target)
   const fields = readFields(reader)
   const hosts = values(fields, "host")
-  if (hosts.length > 1 || (version === "1.1" && hosts.length === 0)) invalid(`${hosts.length} Hosts`)
+  const isFlawed = version === "1.1" && hosts.length === 0
+  if (hosts.length > 1 || (isFlawed && tolerance.noHost !== true)) invalid(`${hosts.length} Hosts`)
   if (hosts.length === 1 && !isHost(hosts[0]!)) invalid(`Host: ${hosts[0]}`)
   const framing = framingOf(fields, version)
-  const head = { method, target, version, fields }
-  if (framing === "chunked") return { ...head, ...readChunked(reader) }
+  const head = { method, target, version, fields, isFlawed }
+  if (framing === "chunked") return { ...head, ...readChunked(reader, tolerance) }
   return {
     ...head,
     body: reader.take(framing ?? 0),

@@ -150,6 +150,7 @@ const tables: Record<string, Record<string, string>> = {
     "a byte above ASCII in the target": lines("GET /\u00e9 HTTP/1.1", host, "", ""),
     "no Host": get(),
     "no Host with a target in absolute form": lines("GET http://gateway.test/ HTTP/1.1", "", ""),
+    "no Host with an upgrade": get("Connection: upgrade", "Upgrade: websocket"),
     "two Hosts": get(host, "Host: other.test"),
     "two Hosts that agree": get(host, host),
     "two Hosts in HTTP/1.0": lines("GET / HTTP/1.0", host, "host: other.test", "", ""),
@@ -259,6 +260,7 @@ describe("4. what Node's parser takes although the RFC does not goes on as the R
     "empty lines before a request": `\r\n\r\nGET${rest}`,
     "line feeds before a request": `\n\nGET${rest}`,
     "spaces before the target": `GET  ${rest}`,
+    "spaces after the target": `GET /   HTTP/1.1\r\n${host}\r\n\r\n`,
     "SOURCE of ICE/1.0": `SOURCE / ICE/1.0\r\n${host}\r\n\r\n`
   }
   for (const [what, bytes] of Object.entries(lenient)) {

@@ -4,6 +4,7 @@ import type * as HttpServerRequest from "effect/http/HttpServerRequest"
 interface Source {
   readonly rawHeaders?: ReadonlyArray<string>
   readonly httpVersion?: string
+  readonly url?: string
   readonly stream?: unknown
   readonly socket?: object | null
 }
@@ -30,12 +31,27 @@ export const refusal = (source: HttpServerRequest.HttpServerRequest): string | u
   return reason
 }
 
+const absolute = /^https?:\/\/([^/?#]*)/i
+
+/** The scheme and the authority of a target in absolute form (RFC 9112, section 3.2.2), if it is in it. */
+export const originOf = (url: string): string | undefined => {
+  const [origin, authority] = absolute.exec(url) ?? []
+  return origin !== undefined && isAuthority(authority!) && URL.canParse(origin) ? origin : undefined
+}
+
+// In origin form or in absolute form; a fragment is the client's own.
+const isTarget = (url: string): boolean => {
+  if (!url.startsWith("/") && originOf(url) === undefined) return false
+  const fragment = url.indexOf("#")
+  return fragment === -1 || url.lastIndexOf("?", fragment) !== -1
+}
+
 /**
  * What is wrong with the head of a request that a server has let through, and that others could read in another way. Node takes any
  * coding in front of `chunked`, several Hosts or a strange one, and HTTP/0.9.
  */
 const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
-  const { httpVersion, rawHeaders, stream } = source.source as Source
+  const { httpVersion, rawHeaders, stream, url } = source.source as Source
   const { host, "transfer-encoding": coding } = source.headers
   const version = stream === undefined ? httpVersion : undefined
   if (version !== undefined && version !== "1.1" && version !== "1.0") return `it is of HTTP/${version}`
@@ -43,7 +59,10 @@ const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefi
   if (coding !== undefined && (version === "1.0" || coding.toLowerCase() !== "chunked")) {
     return `its Transfer-Encoding is ${JSON.stringify(coding)}`
   }
+  if (rawHeaders !== undefined && url !== undefined && !isTarget(url)) return `its target is ${JSON.stringify(url)}`
   const received = rawHeaders === undefined ? undefined : hostOf(rawHeaders)
+  // Node asks for one, but not where a connection is to be upgraded.
+  if (received === undefined && rawHeaders !== undefined && version === "1.1") return "it has no Host"
   if (received === null) return "it has more than one Host"
   if (received !== undefined && !isAuthority(received)) return `its Host is ${JSON.stringify(received)}`
   // A target in absolute form, or HTTP/2, says it elsewhere.

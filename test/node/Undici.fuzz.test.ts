@@ -1,0 +1,154 @@
+import { Pool } from "@blackgate/core"
+import { assert, describe, it } from "@effect/vitest"
+import { Effect } from "effect"
+import { bound, check, Peer, runs, turn, until } from "../harness/fuzz.ts"
+import * as Gateway from "../harness/Gateway.ts"
+import { type Reading, type Request, requests, responses, values } from "../harness/StrictParser.ts"
+import { authority } from "../harness/StrictSyntax.ts"
+import * as StrictUpstream from "../harness/StrictUpstream.ts"
+import { type Sent, sent } from "./requestBytes.ts"
+
+const sentinel = "/sentinel"
+
+/** A gateway in front of an upstream that reads strictly, and a client that asks now and then whether all is well. */
+const setUp = Effect.gen(function*() {
+  const upstream = yield* StrictUpstream.make
+  const gateway = yield* Gateway.start({ upstream: upstream.url })
+  let peer: Peer | undefined
+  yield* Effect.addFinalizer(() =>
+    Effect.sync(() => {
+      peer?.close()
+      // A server that waits for one that it has forgotten would hide why a case failed.
+      for (const socket of gateway.sockets) socket.destroy()
+    })
+  )
+  return {
+    upstream,
+    gateway,
+    /** What was sent before this has been read, and passed on, when it returns. */
+    async isWell() {
+      for (let i = 0; i < 2; i++) {
+        if (peer === undefined || peer.isOver) peer = await Peer.connect(gateway.port)
+        peer.received = ""
+        await peer.send(`GET ${sentinel} HTTP/1.1\r\nHost: h.test\r\n\r\n`)
+        const read = () => responses(peer!.received, ["GET"], false)
+        await until("the answer to the sentinel", () => read().rest !== "incomplete" && peer!.received !== "")
+        assert.deepStrictEqual(values(read().messages[0]!.fields, "x-echo"), [`GET ${sentinel} 0`])
+      }
+    },
+    async isIdle() {
+      const busy = () => Effect.runSync(Pool.statistics(gateway.pool)).active
+      await until("the permits", () => busy() === 0)
+    }
+  }
+})
+type SetUp = Effect.Success<typeof setUp>
+
+/** What Node's parser overlooks, and the gateway does not pass on. */
+const tolerance = { emptyLines: true, spaces: true, trailers: true, extensions: true, noHost: true }
+
+// What becomes of dots and the like has tests of its own.
+const isPlainPath = (target: string): boolean => !/[%;\\]|\/\/|\/\.\.?(?:[/?]|$)/.test(target.split("?")[0]!)
+
+/** What reaches the upstream for a target. */
+const forwarded = (target: string): string => {
+  const host = authority(target)
+  const path = host === undefined ? target : target.slice(target.indexOf("//") + 2 + host.length)
+  return path.startsWith("/") ? path : `/${path}`
+}
+
+/** The fields that are the client's own, and nobody's on the way. */
+const own = ({ fields }: Request) => {
+  const named = values(fields, "connection").flatMap((value) => value.split(",")).map((name) =>
+    name.trim().toLowerCase()
+  )
+  return fields.filter(([name]) => {
+    const lower = name.toLowerCase()
+    return /^(?:x-[a-z]|cookie|accept)$/.test(lower) && !named.includes(lower)
+  })
+}
+
+const same = (is: Request, was: Request): boolean =>
+  is.method === was.method && is.body === was.body && JSON.stringify(own(is)) === JSON.stringify(own(was)) &&
+  (is.target === forwarded(was.target) || !isPlainPath(forwarded(was.target)))
+
+const hopByHop = ["upgrade", "keep-alive", "trailer", "proxy-connection", "http2-settings", "expect"]
+
+/** Nothing reaches the upstream but what was asked, once, in one reading, and without what was meant for the gateway. */
+const judgeForwarded = ({ messages }: Reading<Request>, { seen, wrong }: StrictUpstream.StrictUpstream): void => {
+  assert.deepStrictEqual(wrong, [], "the upstream got what is no request")
+  const left = messages.filter(({ isFlawed }) => !isFlawed)
+  for (const request of seen) {
+    if (request.target === sentinel) continue
+    const index = left.findIndex((each) => same(request, each))
+    assert.isAtLeast(index, 0, `nobody asked for ${JSON.stringify(request)}`)
+    left.splice(index, 1)
+    for (const name of hopByHop) assert.deepStrictEqual(values(request.fields, name), [], name)
+    assert.strictEqual(request.version, "1.1")
+  }
+}
+
+/** What is no request may be answered, too, with an error. */
+const refusals = Array.from({ length: 8 }, () => "GET")
+
+/** Whatever the client gets is an answer to what it asked at that place, or an error and the end. */
+const judgeAnswered = ({ messages }: Reading<Request>, client: Peer, plain: boolean): void => {
+  const methods = messages.map(({ method }) => method)
+  const got = responses(client.received, [...methods, ...refusals], client.ended)
+  assert.notStrictEqual(got.rest, "invalid", `${got.why}: ${JSON.stringify(client.received)}`)
+  for (const [i, { fields, status }] of got.messages.entries()) {
+    const asked = messages[i]
+    if (status === 200) {
+      assert.isFalse(asked?.isFlawed ?? true, "an answer that nobody asked for")
+      const [echo] = values(fields, "x-echo")
+      const { body, method, target } = asked!
+      if (isPlainPath(forwarded(target))) {
+        assert.strictEqual(echo, StrictUpstream.echo(method, forwarded(target), body))
+      }
+    } else assert.include([400, 404, 413, 417, 431, 501], status)
+  }
+  if (plain) assert.deepStrictEqual(got.messages.map(({ status }) => status), messages.map(() => 200))
+}
+
+const exchange = async ({ gateway, isIdle, isWell, upstream }: SetUp, { bytes, cuts, plain }: Sent): Promise<void> => {
+  upstream.forget()
+  const model = requests(bytes, tolerance)
+  const methods = model.messages.map(({ method }) => method)
+  if (plain) assert.strictEqual(model.rest, "nothing", `the model refuses what is plain: ${model.why}`)
+  const client = await Peer.connect(gateway.port)
+  try {
+    await client.send(bytes, cuts)
+    const answered = () => responses(client.received, methods, false).messages.length
+    await until(
+      "the answers",
+      () => client.isOver || answered() >= methods.length,
+      () => JSON.stringify(client.received)
+    )
+    await isWell()
+    if (model.rest === "invalid") {
+      const last = responses(client.received, [...methods, ...refusals], false).messages.at(-1)
+      assert.isTrue(client.isOver || (last !== undefined && last.status >= 400), `it waits after ${model.why}`)
+    }
+    client.end()
+    await until("the end", () => client.isOver)
+    await isIdle()
+    judgeForwarded(model, upstream)
+    judgeAnswered(model, client, plain)
+  } finally {
+    client.close()
+    await turn()
+  }
+  // Effect's server forgets the connection of an upgrade that was answered as any other request, unless all of it was read.
+  if (/upgrade/i.test(bytes)) { for (const socket of gateway.sockets) socket.destroy() }
+  await until("the end of its connection", () => gateway.sockets.size <= 1)
+}
+
+const requestRuns = runs(0.6, 1_200)
+
+describe("1-8, 31. whatever a client sends", { timeout: bound(requestRuns) }, () => {
+  it.live("what is forwarded is one request in the strictest reading, and one that was sent; the rest is refused", () =>
+    Effect.gen(function*() {
+      const all = yield* setUp
+      yield* Effect.promise(() => check(requestRuns, sent, (one) => exchange(all, one)))
+    }))
+})
