@@ -45,7 +45,7 @@ export interface Reading<A> {
 
 /** What a server may overlook without a chance for two readings: none of it is about where a message ends. */
 export interface Tolerance {
-  /** Empty lines before a request line (RFC 9112, section 2.2), of CRLF or of LF. */
+  /** Empty lines before a request line (RFC 9112, section 2.2), of CRLF, CR or LF. */
   readonly emptyLines?: boolean
   /** More than one space around the target (RFC 9112, section 3). */
   readonly spaces?: boolean
@@ -222,7 +222,7 @@ const checkTarget = (method: string, target: string): void => {
 
 const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
   const { emptyLines, spaces } = tolerance
-  if (emptyLines) { while (reader.skip("\r\n") || reader.skip("\n")); }
+  if (emptyLines) { while (reader.skip("\r") || reader.skip("\n")); }
   const line = reader.line()
   const parts = (spaces ? line.replaceAll(/(?<=[^ ]) +(?=[^ ])/g, " ") : line).split(" ")
   const [method, target, last] = parts as [string, string, string]
