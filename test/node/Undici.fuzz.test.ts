@@ -1,12 +1,13 @@
 import { Pool } from "@blackgate/core"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { bound, check, Peer, runs, turn, until } from "../harness/fuzz.ts"
+import { bound, check, Peer, runs, sendTo, turn, until } from "../harness/fuzz.ts"
 import * as Gateway from "../harness/Gateway.ts"
-import { type Reading, type Request, requests, responses, values } from "../harness/StrictParser.ts"
+import { type Reading, type Request, requests, type Response, responses, values } from "../harness/StrictParser.ts"
 import { authority } from "../harness/StrictSyntax.ts"
 import * as StrictUpstream from "../harness/StrictUpstream.ts"
 import { type Sent, sent } from "./requestBytes.ts"
+import { type Answered, answered } from "./responseBytes.ts"
 
 const sentinel = "/sentinel"
 
@@ -150,6 +151,78 @@ const exchange = async ({ gateway, isIdle, isWell, upstream }: SetUp, { bytes, c
   if (upgrades) { for (const socket of gateway.sockets) socket.destroy() }
   await until("the end of its connection", () => gateway.sockets.size <= 1)
 }
+
+/** The response as the client has to see it. */
+const seenAs = ({ body, fields, status }: Response) => ({
+  status,
+  // A 205 has none (RFC 9110, section 15.3.6).
+  body: status === 205 ? "" : body,
+  fields: fields.filter(([name]) => name.toLowerCase() === "set-cookie").map(([, value]) => value)
+})
+
+/** The client has either what the upstream said, all of it, or a gateway's error, or a connection that broke. */
+const judgeResponse = (model: Reading<Response>, client: Peer, { bytes, method, plain, version }: Answered): void => {
+  const got = responses(client.received, [method], client.ended && !client.broke)
+  assert.notStrictEqual(got.rest, "invalid", `${got.why}: ${JSON.stringify(client.received)}`)
+  const [is] = got.messages
+  const [was] = model.messages
+  if (is === undefined) {
+    assert.isFalse(plain, "it broke off what is plain")
+    assert.isTrue(client.isOver, "it is left open")
+    if (version === "1.0" && client.received !== "") assert.isTrue(client.broke, "it looks complete to HTTP/1.0")
+  } else if (was === undefined || (is.status === 502 && was.status !== 502)) {
+    assert.isFalse(plain, "it refuses what is plain")
+    // There is no more to these than their head, so that can be true when the rest is not.
+    if ((method === "HEAD" || [204, 205, 304].includes(is.status)) && bytes.includes(` ${is.status}`)) return
+    assert.strictEqual(is.status, 502, `it made ${JSON.stringify(is)} of what is none: ${model.why}`)
+  } else assert.deepStrictEqual(seenAs(is), seenAs(was))
+}
+
+const answerOnce = async ({ gateway, isIdle, isWell, upstream }: SetUp, one: Answered): Promise<void> => {
+  const { bytes, cuts, method, then, version } = one
+  const open = responses(bytes, [method], false)
+  // What never ends would keep the client waiting.
+  const ends = then === "keep" && open.messages.length === 0 ? "end" : then
+  const model = ends === "end" ? responses(bytes, [method], true) : open
+  let sending: Promise<void> = Promise.resolve()
+  upstream.forget()
+  upstream.answer = (request, socket) => {
+    if (request.target === sentinel) return StrictUpstream.echoing(request, socket)
+    sending = sendTo(socket, bytes, cuts).then(() => {
+      if (ends === "end") socket.end()
+      if (ends === "reset") socket.resetAndDestroy()
+    })
+  }
+  // A reset is taken for the end of a body that ends with its connection.
+  const lost = ends === "reset" && responses(bytes, [method], true).messages[0]?.framing === "close"
+  const client = await Peer.connect(gateway.port)
+  try {
+    await client.send(`${method} / HTTP/${version}\r\nHost: h.test\r\n\r\n`)
+    const isAnswered = () => client.isOver || responses(client.received, [method], false).rest !== "incomplete"
+    await until("the answer", () => client.received !== "" && isAnswered(), () => JSON.stringify(client.received))
+    await sending
+    for (let i = 0; i < 3; i++) await turn()
+    await isWell()
+    client.end()
+    await until("the end", () => client.isOver)
+    await isIdle()
+    if (!lost) judgeResponse(model, client, one)
+  } finally {
+    client.close()
+    await turn()
+  }
+  await until("the end of its connection", () => gateway.sockets.size <= 1)
+}
+
+const responseRuns = runs(0.4, 800)
+
+describe("6-8, 17, 20, 31. whatever an upstream answers", { timeout: bound(responseRuns) }, () => {
+  it.live("the client gets all of one response, or an error, or a connection that breaks", () =>
+    Effect.gen(function*() {
+      const all = yield* setUp
+      yield* Effect.promise(() => check(responseRuns, answered, (one) => answerOnce(all, one)))
+    }))
+})
 
 const requestRuns = runs(0.6, 1_200)
 

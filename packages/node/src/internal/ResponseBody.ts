@@ -1,6 +1,9 @@
 import type { ServerResponse } from "node:http"
 import { Readable } from "node:stream"
 
+// `flushHeaders` writes a head as UTF-8, and so its Latin-1 as something else. What goes before a buffer goes as it is.
+const nothing = Buffer.alloc(0)
+
 /** Where a response body comes from. */
 interface Source {
   resume(): void
@@ -40,6 +43,6 @@ export class ResponseBody extends Readable {
     const { response, shown } = this
     if (shown) return
     this.shown = true
-    if (this.readableLength === 0 && response?.headersSent === true) response.flushHeaders()
+    if (this.readableLength === 0 && response?.headersSent === true) response.write(nothing)
   }
 }
