@@ -43,9 +43,9 @@ export interface Reading<A> {
   readonly at: number
 }
 
-/** What a server may overlook without a chance for two readings: none of it is about where a message ends. */
+/** What a server, or a client, may overlook without a chance for two readings: none of it is about where a message ends. */
 export interface Tolerance {
-  /** Empty lines before a request line (RFC 9112, section 2.2), of CRLF, CR or LF. */
+  /** Empty lines before a start line (RFC 9112, section 2.2), of CRLF, CR or LF. */
   readonly emptyLines?: boolean
   /** More than one space around the target (RFC 9112, section 3). */
   readonly spaces?: boolean
@@ -55,6 +55,8 @@ export interface Tolerance {
   readonly extensions?: boolean
   /** No Host in HTTP/1.1: such a request is refused, but what follows it begins where it ends. */
   readonly noHost?: boolean
+  /** Other versions of HTTP in a status line. */
+  readonly versions?: boolean
 }
 
 /** Why no message was read. */
@@ -220,11 +222,14 @@ const checkTarget = (method: string, target: string): void => {
   if (!isOne || target.split("?")[0]!.includes("#")) invalid(`the target ${target}`)
 }
 
+const skipEmptyLines = (reader: Reader, { emptyLines }: Tolerance): void => {
+  if (emptyLines === true) { while (reader.skip("\r") || reader.skip("\n")); }
+}
+
 const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
-  const { emptyLines, spaces } = tolerance
-  if (emptyLines) { while (reader.skip("\r") || reader.skip("\n")); }
+  skipEmptyLines(reader, tolerance)
   const line = reader.line()
-  const parts = (spaces ? line.replaceAll(/(?<=[^ ]) +(?=[^ ])/g, " ") : line).split(" ")
+  const parts = (tolerance.spaces === true ? line.replaceAll(/(?<=[^ ]) +(?=[^ ])/g, " ") : line).split(" ")
   const [method, target, last] = parts as [string, string, string]
   if (parts.length !== 3 || !isToken(method)) invalid(`the request line ${line}`)
   const version = versionOf(last)
@@ -245,11 +250,12 @@ const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
   }
 }
 
-const readResponse = (reader: Reader, method: string, ended: boolean): Response => {
+const readResponse = (reader: Reader, method: string, ended: boolean, tolerance: Tolerance): Response => {
   const interim: Array<number> = []
   for (;;) {
+    skipEmptyLines(reader, tolerance)
     const line = reader.line()
-    const version = versionOf(line.slice(0, 8))
+    const version = tolerance.versions === true && /^HTTP\/\d\.\d /.test(line) ? "1.1" : versionOf(line.slice(0, 8))
     const code = line.slice(9, 12)
     if (line[8] !== " " || line[12] !== " " || !isDigits(code) || !isText(line.slice(13))) {
       invalid(`the status line ${line}`)
@@ -266,7 +272,7 @@ const readResponse = (reader: Reader, method: string, ended: boolean): Response 
     }
     if (status === 204 && framing !== undefined) invalid("a 204 with framing")
     if (status === 204 || status === 304 || method === "HEAD") return { ...head, body: "", framing: "none" }
-    if (framing === "chunked") return { ...head, ...readChunked(reader) }
+    if (framing === "chunked") return { ...head, ...readChunked(reader, tolerance) }
     if (framing !== undefined) return { ...head, body: reader.take(framing), framing: "length" }
     if (!ended) return incomplete()
     return { ...head, body: reader.rest(), framing: "close" }
@@ -297,8 +303,13 @@ export const requests = (bytes: Buffer | string, tolerance: Tolerance = {}): Rea
   readAll(bytes, (reader) => readRequest(reader, tolerance))
 
 /** The responses of the other one, to requests of these methods. `ended` says that the connection has ended in order. */
-export const responses = (bytes: Buffer | string, methods: ReadonlyArray<string>, ended: boolean): Reading<Response> =>
+export const responses = (
+  bytes: Buffer | string,
+  methods: ReadonlyArray<string>,
+  ended: boolean,
+  tolerance: Tolerance = {}
+): Reading<Response> =>
   readAll(bytes, (reader, index) => {
     const method = methods[index]
-    return method === undefined ? undefined : readResponse(reader, method, ended)
+    return method === undefined ? undefined : readResponse(reader, method, ended, tolerance)
   })

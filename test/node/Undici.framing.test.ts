@@ -326,3 +326,32 @@ describe("6. a body that is longer than it says", { timeout: 30_000 }, () => {
       for (const { bytes } of seen()) assert.notInclude(bytes, "def")
     }))
 })
+
+describe("6. a response in a coding that nobody undoes is a 502, and a line in the log", { timeout: 30_000 }, () => {
+  const codings = {
+    "gzip, chunked": abc,
+    "identity": "abc",
+    "xchunked": "abc",
+    "chunked, chunked": abc,
+    ",chunked": abc,
+    "": abc
+  }
+  for (const [coding, body] of Object.entries(codings)) {
+    it.live(JSON.stringify(coding), () =>
+      Effect.gen(function*() {
+        const upstream = yield* RawUpstream.make((wire) =>
+          Effect.gen(function*() {
+            yield* wire.head
+            wire.send(lines("HTTP/1.1 200 OK", `Transfer-Encoding: ${coding}`, "", body))
+            wire.end()
+          })
+        )
+        const gateway = yield* Gateway.start({ upstream: upstream.url })
+        const client = yield* gateway.connect
+        client.send(get(host))
+        assert.strictEqual(status(yield* client.message()), 502)
+        assert.strictEqual(gateway.logs.length, 1)
+        yield* gateway.quiet
+      }))
+  }
+})

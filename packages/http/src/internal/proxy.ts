@@ -27,7 +27,7 @@ import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
-import { isFinal, reason, wrongResponse } from "./sendable.ts"
+import { reason, unusable, wrongResponse } from "./sendable.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -113,13 +113,20 @@ class Exchange {
       this.over = true
       call.end(exit)
     }
-    const refuse = (response: Response) => {
-      end(strange(request, response))
+    const refuse = (why: string) => {
+      end(strange(request, why))
       this.stop?.()
     }
     const stop = transport.send(request, {
-      answer: (response) => isFinal(response.status) ? call.answer(response) : refuse(response),
-      end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
+      answer: (response) => {
+        const why = unusable(response)
+        if (why === undefined) call.answer(response)
+        else refuse(why)
+      },
+      end: (exit) => {
+        const why = exit._tag === "Success" ? unusable(exit.value) : undefined
+        end(why === undefined ? exit : strange(request, why))
+      }
     })
     this.stop = () => {
       stop()
@@ -134,8 +141,8 @@ class Exchange {
 }
 
 // Effect's servers would answer a 500 for it, without a word of why.
-const strange = ({ upstream }: Request, { status }: Response): Exit.Exit<never, UpstreamError> =>
-  Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(`its status was ${status}`) }))
+const strange = ({ upstream }: Request, why: string): Exit.Exit<never, UpstreamError> =>
+  Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(why) }))
 
 // The arguments are what one exchange needs; the fallback is handed the same.
 const exchangeWith = ({ group, key, options }: Settings) =>
