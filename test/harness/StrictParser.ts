@@ -55,8 +55,8 @@ export interface Tolerance {
   readonly extensions?: boolean
   /** No Host in HTTP/1.1: such a request is refused, but what follows it begins where it ends. */
   readonly noHost?: boolean
-  /** Other versions of HTTP in a status line. */
-  readonly versions?: boolean
+  /** A status line of another version of HTTP, without the space behind its status, or with a strange reason. */
+  readonly statusLines?: boolean
 }
 
 /** Why no message was read. */
@@ -85,10 +85,10 @@ class Reader {
   }
 
   /** Up to a CRLF, which is taken too. */
-  line(): string {
+  line(anyByte = false): string {
     for (let i = this.at; i < this.text.length; i++) {
       const char = this.text[i]
-      if (char === "\0") invalid("NUL")
+      if (char === "\0" && !anyByte) invalid("NUL")
       if (char === "\n") invalid("a bare LF")
       if (char !== "\r") continue
       if (i + 1 >= this.text.length) break
@@ -254,10 +254,16 @@ const readResponse = (reader: Reader, method: string, ended: boolean, tolerance:
   const interim: Array<number> = []
   for (;;) {
     skipEmptyLines(reader, tolerance)
-    const line = reader.line()
-    const version = tolerance.versions === true && /^HTTP\/\d\.\d /.test(line) ? "1.1" : versionOf(line.slice(0, 8))
+    let line = reader.line(tolerance.statusLines)
+    if (tolerance.statusLines === true) {
+      line = line.replace(/^HTTP\/\d\.\d(?= )/, "HTTP/1.1").replace(/^(.{9}\d{3})$/, "$1 ")
+    }
+    const version = versionOf(line.slice(0, 8))
     const code = line.slice(9, 12)
-    if (line[8] !== " " || line[12] !== " " || !isDigits(code) || !isText(line.slice(13))) {
+    if (
+      line[8] !== " " || line[12] !== " " || !isDigits(code) ||
+      (tolerance.statusLines !== true && !isText(line.slice(13)))
+    ) {
       invalid(`the status line ${line}`)
     }
     const status = Number(code)

@@ -25,16 +25,24 @@ export const bound = (count: number): number => 60_000 + count * 100
  */
 export const check = <T>(numRuns: number, cases: fc.Arbitrary<T>, holds: (one: T) => Promise<void>): Promise<void> => {
   const seed = env("BLACKGATE_FUZZ_SEED") ?? (env("BLACKGATE_FUZZ_RUNS") === undefined ? 4 : Date.now() % 2 ** 31)
-  return fc.assert(fc.asyncProperty(cases, holds), {
+  const tried = async (one: T) => {
+    try {
+      await holds(one)
+    } catch (error) {
+      // From here on the case is made smaller, which is a matter of many tries.
+      patience = 500
+      throw error
+    }
+  }
+  return fc.assert(fc.asyncProperty(cases, tried), {
     numRuns,
     seed,
     interruptAfterTimeLimit: bound(numRuns) - 10_000,
-    markInterruptAsFailure: true,
-    endOnFailure: true
+    markInterruptAsFailure: true
   })
 }
 
-const patience = 5_000
+let patience = 10_000
 
 /** Waits, turn by turn, until something is so. */
 export const until = async (what: string, holds: () => boolean, instead: () => string = () => ""): Promise<void> => {
