@@ -168,7 +168,7 @@ const seenAs = ({ body, fields, status }: Response) => ({
 const judgeResponse = (model: Reading<Response>, client: Peer, one: Answered): void => {
   const { bytes, method, version } = one
   // A 304 with a body, say, is not; and a reset takes with it what was not read.
-  const plain = one.plain && one.then !== "reset" && model.rest === "nothing"
+  const plain = one.plain && one.after !== "reset" && model.rest === "nothing"
   const got = responses(client.received, [method], client.ended && !client.broke)
   assert.notStrictEqual(got.rest, "invalid", `${got.why}: ${JSON.stringify(client.received)}`)
   const [is] = got.messages
@@ -186,10 +186,10 @@ const judgeResponse = (model: Reading<Response>, client: Peer, one: Answered): v
 }
 
 const answerOnce = async ({ gateway, isIdle, isWell, upstream }: SetUp, one: Answered): Promise<void> => {
-  const { bytes, cuts, method, then, version } = one
+  const { after, bytes, cuts, method, version } = one
   const open = responses(bytes, [method], false, overlooked)
   // What never ends would keep the client waiting.
-  const ends = then === "keep" && open.messages.length === 0 ? "end" : then
+  const ends = after === "keep" && open.messages.length === 0 ? "end" : after
   const model = ends === "end" ? responses(bytes, [method], true, overlooked) : open
   let sending: Promise<void> = Promise.resolve()
   upstream.forget()
@@ -239,4 +239,51 @@ describe("1-8, 31. whatever a client sends", { timeout: bound(requestRuns) }, ()
       const all = yield* setUp
       yield* Effect.promise(() => check(requestRuns, sent, (one) => exchange(all, one)))
     }))
+})
+
+describe("1-6. cut anywhere, a message is the same", { timeout: 60_000 }, () => {
+  const head = "POST /a?b=c HTTP/1.1\r\nHost: h.test\r\nX-A: 1\r\n"
+  const chunked = `${head}Transfer-Encoding: chunked\r\n\r\n3;a="b"\r\nabc\r\n1\r\n\n\r\n0\r\nX-T: 1\r\n\r\n`
+  const requests: Record<string, Pick<Sent, "bytes" | "plain">> = {
+    "two requests": { bytes: `${head}Content-Length: 3\r\n\r\nabc${chunked}`, plain: true },
+    "a chunk that is too long": { bytes: chunked.replace("3;", "2;"), plain: false },
+    "a line feed in a chunk extension": { bytes: chunked.replace("\"b\"", "\n"), plain: false },
+    "a carriage return in a field": { bytes: chunked.replace("X-A: 1", "X-A: \r1"), plain: false },
+    "a Content-Length, too": { bytes: chunked.replace("X-A: 1", "Content-Length: 3"), plain: false },
+    "two Hosts": { bytes: chunked.replace("X-A: 1", "Host: h.test") + chunked, plain: false }
+  }
+  for (const [what, sent] of Object.entries(requests)) {
+    it.live(`requests: ${what}`, () =>
+      Effect.gen(function*() {
+        const all = yield* setUp
+        for (let at = 1; at < sent.bytes.length; at++) {
+          yield* Effect.promise(() => exchange(all, { ...sent, cuts: [at] }))
+        }
+      }))
+  }
+
+  const start = "HTTP/1.1 200 OK\r\nSet-Cookie: a=\u00e9\r\n"
+  const body = "Transfer-Encoding: chunked\r\n\r\n3;a=\"b\"\r\nabc\r\n0\r\nX-T: 1\r\n\r\n"
+  const early = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+  const answers: Record<string, Pick<Answered, "bytes" | "after" | "plain">> = {
+    "in chunks": { bytes: early + start + body, after: "keep", plain: true },
+    "of a length": { bytes: `${start}Content-Length: 3\r\n\r\nabc`, after: "keep", plain: true },
+    "to the end of the connection": { bytes: `${start}\r\nabc`, after: "end", plain: true },
+    "of a length that is too long": { bytes: `${start}Content-Length: 4\r\n\r\nabc`, after: "end", plain: false },
+    "and another one": {
+      bytes: `${start}Content-Length: 3\r\n\r\nabc${start}Content-Length: 4\r\n\r\nevil`,
+      after: "keep",
+      plain: false
+    },
+    "a chunk that is too long": { bytes: start + body.replace("3;", "2;"), after: "keep", plain: false }
+  }
+  for (const [what, answer] of Object.entries(answers)) {
+    it.live(`a response: ${what}`, () =>
+      Effect.gen(function*() {
+        const all = yield* setUp
+        for (let at = 1; at < answer.bytes.length; at++) {
+          yield* Effect.promise(() => answerOnce(all, { ...answer, method: "GET", version: "1.1", cuts: [at] }))
+        }
+      }))
+  }
 })

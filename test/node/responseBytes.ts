@@ -25,7 +25,7 @@ export interface Answered {
   /** Where it is cut into pieces that are sent one by one. */
   readonly cuts: ReadonlyArray<number>
   /** What becomes of the connection when they are sent. */
-  readonly then: "keep" | "end" | "reset"
+  readonly after: "keep" | "end" | "reset"
   /** Whether there is nothing about it that a client may refuse. */
   readonly plain: boolean
 }
@@ -94,7 +94,7 @@ const excess = fc.oneof(
 export const answered: fc.Arbitrary<Answered> = fc.record({
   method: fc.constantFrom("GET" as const, "GET" as const, "HEAD" as const, "POST" as const),
   version: fc.constantFrom("1.1" as const, "1.1" as const, "1.1" as const, "1.0" as const),
-  then: fc.constantFrom("keep" as const, "end" as const, "reset" as const),
+  after: fc.constantFrom("keep" as const, "end" as const, "reset" as const),
   response,
   excess,
   edits: fc.oneof({ weight: 3, arbitrary: fc.constant([]) }, {
@@ -106,9 +106,9 @@ export const answered: fc.Arbitrary<Answered> = fc.record({
     weight: 1,
     arbitrary: fc.double({ min: 0, max: 1, noNaN: true })
   })
-}).chain(({ edits, excess, method, response, share, then, version }) => {
+}).chain(({ edits, excess, method, response, share, after, version }) => {
   const all = edited(response.bytes, edits) + excess
   const bytes = all.slice(0, Math.ceil(share * all.length))
   const plain = response.plain && edits.length === 0 && excess === "" && share === 1
-  return cutsOf(bytes.length).map((cuts) => ({ method, version, bytes, cuts, then, plain }))
+  return cutsOf(bytes.length).map((cuts) => ({ method, version, bytes, cuts, after, plain }))
 })
