@@ -6,7 +6,7 @@
  * `chunked`, fields of framing among trailers, and an empty Host. Of what the grammar does not allow it takes visible ASCII in a
  * target (RFC 3986 has less of it): browsers send that, and no parser stumbles.
  */
-import { authority, isDigits, isHex, isHost, isText, isToken, isVisible, tchar } from "./StrictSyntax.ts"
+import { authority, isDigits, isExtensions, isHex, isHost, isText, isToken, isVisible } from "./StrictSyntax.ts"
 
 export type Fields = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -138,32 +138,6 @@ const readFields = (reader: Reader): Fields => {
 export const values = (fields: Fields, name: string): ReadonlyArray<string> =>
   fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value)
 
-/** `chunk-ext` (RFC 9112, section 7.1.1). */
-const checkExtensions = (text: string, anyValue = false): void => {
-  let at = 0
-  const token = () => {
-    const from = at
-    while (at < text.length && tchar.includes(text[at]!)) at++
-    if (from === at) invalid(`no chunk extension: ${text}`)
-  }
-  while (at < text.length) {
-    if (text[at++] !== ";") invalid(`no chunk extension: ${text}`)
-    token()
-    if (text[at] !== "=") continue
-    at++
-    if (anyValue && (at === text.length || text[at] === ";")) continue
-    if (text[at] !== "\"") {
-      token()
-      continue
-    }
-    for (at++; text[at] !== "\""; at++) {
-      if (text[at] === "\\") at++
-      if (at >= text.length || !isText(text[at]!)) invalid(`no quoted string: ${text}`)
-    }
-    at++
-  }
-}
-
 const notTrailers = ["content-length", "transfer-encoding", "host", "trailer"]
 
 const readChunked = (reader: Reader, tolerance: Tolerance = {}): Pick<Message, "body" | "framing" | "trailers"> => {
@@ -174,7 +148,7 @@ const readChunked = (reader: Reader, tolerance: Tolerance = {}): Pick<Message, "
     while (digits < line.length && isHex(line[digits]!)) digits++
     const size = Number.parseInt(line.slice(0, digits), 16)
     if (!Number.isSafeInteger(size)) invalid(`no chunk size: ${line}`)
-    checkExtensions(line.slice(digits), tolerance.extensions)
+    if (!isExtensions(line.slice(digits), tolerance.extensions)) invalid(`no chunk extension: ${line}`)
     if (size === 0) break
     body += reader.take(size)
     if (reader.line() !== "") invalid("a chunk that is longer than its size")

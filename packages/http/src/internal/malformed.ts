@@ -13,7 +13,7 @@ interface Source {
 const hostAndPort = /^(?:\[[0-9a-f:.]{2,}\]|(?:[-\w.~!$&'()*+;=]|%[0-9a-f]{2})+)(?::\d*)?$/i
 
 /** Whether it names a host, and nothing besides: no user, no path. */
-export const isAuthority = (text: string): boolean => hostAndPort.test(text)
+const isAuthority = (text: string): boolean => hostAndPort.test(text)
 
 // Node reads on after the answer that ends a connection, and calls what it finds requests.
 const doubted = new WeakSet<object>()

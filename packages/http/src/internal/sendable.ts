@@ -19,7 +19,7 @@ export const wrongFields = (headers: HeaderList.HeaderList): string | undefined 
 }
 
 /** Whether it is the status of a response that a client can take for the last one (RFC 9110, section 15). */
-export const isFinal = (status: number): boolean => Number.isInteger(status) && status >= 200 && status <= 599
+const isFinal = (status: number): boolean => Number.isInteger(status) && status >= 200 && status <= 599
 
 /** What is wrong with a response that came from an upstream, if nobody can tell what it says. */
 export const unusable = ({ headers, status }: Response): string | undefined => {
