@@ -29,6 +29,7 @@ const setUp = Effect.gen(function*() {
     /** What was sent before this has been read, and passed on, when it returns. */
     async isWell() {
       for (let i = 0; i < 2; i++) {
+        if (peer?.isOver === true) peer.close()
         if (peer === undefined || peer.isOver) peer = await Peer.connect(gateway.port)
         peer.received = ""
         await peer.send(`GET ${sentinel} HTTP/1.1\r\nHost: h.test\r\n\r\n`)
@@ -117,8 +118,6 @@ const judgeAnswered = (model: Reading<Request>, client: Peer, { bytes, plain }: 
 const exchange = async ({ gateway, isIdle, isWell, upstream }: SetUp, { bytes, cuts, plain }: Sent): Promise<void> => {
   upstream.forget()
   const model = requests(bytes, tolerance)
-  // An upgrade that is answered as any other request is Effect's to end, which forgets what was not read of it, and whose turn it is.
-  const upgrades = /^upgrade:/im.test(bytes)
   // A 100 of a request that is pipelined is written too late.
   const interim = model.messages.length > 1 && /^expect:/im.test(bytes)
   const methods = model.messages.map(({ method }) => method)
@@ -129,26 +128,24 @@ const exchange = async ({ gateway, isIdle, isWell, upstream }: SetUp, { bytes, c
     const answered = () => responses(client.received, methods, false).messages.length
     await until(
       "the answers",
-      () => upgrades || client.isOver || answered() >= methods.length,
+      () => client.isOver || answered() >= methods.length,
       () => JSON.stringify(client.received)
     )
     await isWell()
     // Where the head of a request does not end there is time to refuse it.
-    if (model.rest === "invalid" && !upgrades && bytes.includes("\r\n\r\n", model.at)) {
+    if (model.rest === "invalid" && bytes.includes("\r\n\r\n", model.at)) {
       const last = responses(client.received, answerable(model, bytes), false).messages.at(-1)
       assert.isTrue(client.isOver || (last !== undefined && last.status >= 400), `it waits after ${model.why}`)
     }
-    if (upgrades) client.close()
-    else client.end()
+    client.end()
     await until("the end", () => client.isOver)
     await isIdle()
     judgeForwarded(model, upstream)
-    if (!upgrades && !interim) judgeAnswered(model, client, { bytes, cuts, plain })
+    if (!interim) judgeAnswered(model, client, { bytes, cuts, plain })
   } finally {
     client.close()
     await turn()
   }
-  if (upgrades) { for (const socket of gateway.sockets) socket.destroy() }
   await until("the end of its connection", () => gateway.sockets.size <= 1)
 }
 
