@@ -4,7 +4,8 @@ import { Tunnel, Undici } from "@blackgate/node"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { type HttpPlatform, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
-import { createServer, type Server } from "node:http"
+import { createServer } from "node:http"
+import type * as Net from "node:net"
 import { eventuallyEqual } from "./eventually.ts"
 import { connect, type Wire } from "./Wire.ts"
 
@@ -25,8 +26,8 @@ export interface Gateway {
   /** How the calls of a key have ended; `"/*"` is that of the only route of `start`. */
   readonly outcomes: (key?: string) => Effect.Effect<Outcomes>
   readonly connect: Effect.Effect<Wire, never, Scope.Scope>
-  /** How many connections of clients there are. */
-  readonly clients: Effect.Effect<number>
+  /** The connections of clients that it has. */
+  readonly clients: ReadonlySet<Net.Socket>
 }
 
 /** What everything of a gateway is told: nothing is under way. */
@@ -66,9 +67,12 @@ export const withRoutes = (
     const logs: Array<string> = []
     const name = `gateway ${++gateways}`
     const group = yield* Group.make(name, { pool })
-    let listener: Server | undefined = undefined
+    const clients = new Set<Net.Socket>()
     const server = NodeHttpServer.layer(() => {
-      listener = createServer()
+      const listener = createServer().on("connection", (socket: Net.Socket) => {
+        clients.add(socket)
+        socket.once("close", () => clients.delete(socket))
+      })
       return tunnels ? Tunnel.accept(listener) : listener
     }, {
       port: 0,
@@ -111,9 +115,7 @@ export const withRoutes = (
           (counts) => Object.fromEntries(counts.filter(([, count]) => count > 0))
         ),
       connect: connect(port),
-      clients: Effect.callback<number>((resume) => {
-        listener?.getConnections((_, count) => resume(Effect.succeed(count)))
-      })
+      clients
     }
   }).pipe(Effect.orDie)
 

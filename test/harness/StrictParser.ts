@@ -6,7 +6,7 @@
  * `chunked`, fields of framing among trailers, and an empty Host. Of what the grammar does not allow it takes visible ASCII in a
  * target (RFC 3986 has less of it): browsers send that, and no parser stumbles.
  */
-import { authority, isDigits, isHex, isHost, isText, isToken, isVisible, tchar } from "./StrictSyntax.ts"
+import { authority, isDigits, isExtensions, isHex, isHost, isText, isToken, isVisible } from "./StrictSyntax.ts"
 
 export type Fields = ReadonlyArray<readonly [name: string, value: string]>
 
@@ -22,6 +22,8 @@ interface Message {
 export interface Request extends Message {
   readonly method: string
   readonly target: string
+  /** Whether it lacks what it must have, and was tolerated. */
+  readonly isFlawed: boolean
 }
 
 export interface Response extends Message {
@@ -41,12 +43,20 @@ export interface Reading<A> {
   readonly at: number
 }
 
-/** What a server may overlook without a chance for two readings: none of it is about where a message ends. */
+/** What a server, or a client, may overlook without a chance for two readings: none of it is about where a message ends. */
 export interface Tolerance {
-  /** Empty lines before a request line (RFC 9112, section 2.2), of CRLF or of LF. */
+  /** Empty lines before a start line (RFC 9112, section 2.2), of CRLF, CR or LF. */
   readonly emptyLines?: boolean
-  /** More than one space before the target (RFC 9112, section 3). */
+  /** More than one space around the target (RFC 9112, section 3). */
   readonly spaces?: boolean
+  /** Fields of framing among the trailers, which are dropped (RFC 9110, section 6.5.1). */
+  readonly trailers?: boolean
+  /** Chunk extensions with an equals sign and no value, which are dropped. */
+  readonly extensions?: boolean
+  /** No Host in HTTP/1.1: such a request is refused, but what follows it begins where it ends. */
+  readonly noHost?: boolean
+  /** A status line of another version of HTTP, without the space behind its status, or with a strange reason. */
+  readonly statusLines?: boolean
 }
 
 /** Why no message was read. */
@@ -75,10 +85,10 @@ class Reader {
   }
 
   /** Up to a CRLF, which is taken too. */
-  line(): string {
+  line(anyByte = false): string {
     for (let i = this.at; i < this.text.length; i++) {
       const char = this.text[i]
-      if (char === "\0") invalid("NUL")
+      if (char === "\0" && !anyByte) invalid("NUL")
       if (char === "\n") invalid("a bare LF")
       if (char !== "\r") continue
       if (i + 1 >= this.text.length) break
@@ -128,34 +138,9 @@ const readFields = (reader: Reader): Fields => {
 export const values = (fields: Fields, name: string): ReadonlyArray<string> =>
   fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value)
 
-/** `chunk-ext` (RFC 9112, section 7.1.1). */
-const checkExtensions = (text: string): void => {
-  let at = 0
-  const token = () => {
-    const from = at
-    while (at < text.length && tchar.includes(text[at]!)) at++
-    if (from === at) invalid(`no chunk extension: ${text}`)
-  }
-  while (at < text.length) {
-    if (text[at++] !== ";") invalid(`no chunk extension: ${text}`)
-    token()
-    if (text[at] !== "=") continue
-    at++
-    if (text[at] !== "\"") {
-      token()
-      continue
-    }
-    for (at++; text[at] !== "\""; at++) {
-      if (text[at] === "\\") at++
-      if (at >= text.length || !isText(text[at]!)) invalid(`no quoted string: ${text}`)
-    }
-    at++
-  }
-}
-
 const notTrailers = ["content-length", "transfer-encoding", "host", "trailer"]
 
-const readChunked = (reader: Reader): Pick<Message, "body" | "framing" | "trailers"> => {
+const readChunked = (reader: Reader, tolerance: Tolerance = {}): Pick<Message, "body" | "framing" | "trailers"> => {
   let body = ""
   for (;;) {
     const line = reader.line()
@@ -163,13 +148,15 @@ const readChunked = (reader: Reader): Pick<Message, "body" | "framing" | "traile
     while (digits < line.length && isHex(line[digits]!)) digits++
     const size = Number.parseInt(line.slice(0, digits), 16)
     if (!Number.isSafeInteger(size)) invalid(`no chunk size: ${line}`)
-    checkExtensions(line.slice(digits))
+    if (!isExtensions(line.slice(digits), tolerance.extensions)) invalid(`no chunk extension: ${line}`)
     if (size === 0) break
     body += reader.take(size)
     if (reader.line() !== "") invalid("a chunk that is longer than its size")
   }
   const trailers = readFields(reader)
-  if (trailers.some(([name]) => notTrailers.includes(name.toLowerCase()))) invalid("framing among trailers")
+  if (tolerance.trailers !== true && trailers.some(([name]) => notTrailers.includes(name.toLowerCase()))) {
+    invalid("framing among trailers")
+  }
   return { body, framing: "chunked", trailers }
 }
 
@@ -209,21 +196,26 @@ const checkTarget = (method: string, target: string): void => {
   if (!isOne || target.split("?")[0]!.includes("#")) invalid(`the target ${target}`)
 }
 
-const readRequest = (reader: Reader, { emptyLines = false, spaces = false }: Tolerance): Request => {
-  if (emptyLines) { while (reader.skip("\r\n") || reader.skip("\n")); }
+const skipEmptyLines = (reader: Reader, { emptyLines }: Tolerance): void => {
+  if (emptyLines === true) { while (reader.skip("\r") || reader.skip("\n")); }
+}
+
+const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
+  skipEmptyLines(reader, tolerance)
   const line = reader.line()
-  const parts = (spaces ? line.replace(/^([^ ]+) +/, "$1 ") : line).split(" ")
+  const parts = (tolerance.spaces === true ? line.replaceAll(/(?<=[^ ]) +(?=[^ ])/g, " ") : line).split(" ")
   const [method, target, last] = parts as [string, string, string]
   if (parts.length !== 3 || !isToken(method)) invalid(`the request line ${line}`)
   const version = versionOf(last)
   checkTarget(method, target)
   const fields = readFields(reader)
   const hosts = values(fields, "host")
-  if (hosts.length > 1 || (version === "1.1" && hosts.length === 0)) invalid(`${hosts.length} Hosts`)
+  const isFlawed = version === "1.1" && hosts.length === 0
+  if (hosts.length > 1 || (isFlawed && tolerance.noHost !== true)) invalid(`${hosts.length} Hosts`)
   if (hosts.length === 1 && !isHost(hosts[0]!)) invalid(`Host: ${hosts[0]}`)
   const framing = framingOf(fields, version)
-  const head = { method, target, version, fields }
-  if (framing === "chunked") return { ...head, ...readChunked(reader) }
+  const head = { method, target, version, fields, isFlawed }
+  if (framing === "chunked") return { ...head, ...readChunked(reader, tolerance) }
   return {
     ...head,
     body: reader.take(framing ?? 0),
@@ -232,13 +224,20 @@ const readRequest = (reader: Reader, { emptyLines = false, spaces = false }: Tol
   }
 }
 
-const readResponse = (reader: Reader, method: string, ended: boolean): Response => {
+const readResponse = (reader: Reader, method: string, ended: boolean, tolerance: Tolerance): Response => {
   const interim: Array<number> = []
   for (;;) {
-    const line = reader.line()
+    skipEmptyLines(reader, tolerance)
+    let line = reader.line(tolerance.statusLines)
+    if (tolerance.statusLines === true) {
+      line = line.replace(/^HTTP\/\d\.\d(?= )/, "HTTP/1.1").replace(/^(.{9}\d{3})$/, "$1 ")
+    }
     const version = versionOf(line.slice(0, 8))
     const code = line.slice(9, 12)
-    if (line[8] !== " " || line[12] !== " " || !isDigits(code) || !isText(line.slice(13))) {
+    if (
+      line[8] !== " " || line[12] !== " " || !isDigits(code) ||
+      (tolerance.statusLines !== true && !isText(line.slice(13)))
+    ) {
       invalid(`the status line ${line}`)
     }
     const status = Number(code)
@@ -253,7 +252,7 @@ const readResponse = (reader: Reader, method: string, ended: boolean): Response 
     }
     if (status === 204 && framing !== undefined) invalid("a 204 with framing")
     if (status === 204 || status === 304 || method === "HEAD") return { ...head, body: "", framing: "none" }
-    if (framing === "chunked") return { ...head, ...readChunked(reader) }
+    if (framing === "chunked") return { ...head, ...readChunked(reader, tolerance) }
     if (framing !== undefined) return { ...head, body: reader.take(framing), framing: "length" }
     if (!ended) return incomplete()
     return { ...head, body: reader.rest(), framing: "close" }
@@ -284,8 +283,13 @@ export const requests = (bytes: Buffer | string, tolerance: Tolerance = {}): Rea
   readAll(bytes, (reader) => readRequest(reader, tolerance))
 
 /** The responses of the other one, to requests of these methods. `ended` says that the connection has ended in order. */
-export const responses = (bytes: Buffer | string, methods: ReadonlyArray<string>, ended: boolean): Reading<Response> =>
+export const responses = (
+  bytes: Buffer | string,
+  methods: ReadonlyArray<string>,
+  ended: boolean,
+  tolerance: Tolerance = {}
+): Reading<Response> =>
   readAll(bytes, (reader, index) => {
     const method = methods[index]
-    return method === undefined ? undefined : readResponse(reader, method, ended)
+    return method === undefined ? undefined : readResponse(reader, method, ended, tolerance)
   })

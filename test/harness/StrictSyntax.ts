@@ -1,6 +1,6 @@
 /** The characters of HTTP/1.1 (RFC 9110, section 5; RFC 3986), for `StrictParser`. */
 
-export const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+const tchar = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 export const isToken = (text: string): boolean => text !== "" && [...text].every((char) => tchar.includes(char))
 export const isDigits = (text: string): boolean => text !== "" && [...text].every((char) => char >= "0" && char <= "9")
 export const isHex = (text: string): boolean =>
@@ -36,4 +36,30 @@ export const authority = (target: string): string | undefined => {
   const rest = target.slice(scheme.length)
   const end = [...rest].findIndex((char) => "/?#".includes(char))
   return end < 0 ? rest : rest.slice(0, end)
+}
+
+/** `chunk-ext` (RFC 9112, section 7.1.1), without whitespace; perhaps with values that are empty. */
+export const isExtensions = (text: string, anyValue = false): boolean => {
+  let at = 0
+  const token = (): boolean => {
+    const from = at
+    while (at < text.length && tchar.includes(text[at]!)) at++
+    return at > from
+  }
+  while (at < text.length) {
+    if (text[at++] !== ";" || !token()) return false
+    if (text[at] !== "=") continue
+    at++
+    if (anyValue && (at === text.length || text[at] === ";")) continue
+    if (text[at] !== "\"") {
+      if (!token()) return false
+      continue
+    }
+    for (at++; text[at] !== "\""; at++) {
+      if (text[at] === "\\") at++
+      if (at >= text.length || !isText(text[at]!)) return false
+    }
+    at++
+  }
+  return true
 }

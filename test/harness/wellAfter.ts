@@ -1,6 +1,6 @@
 import { assert } from "@effect/vitest"
 import { Effect } from "effect"
-import { eventually, eventuallyEqual } from "./eventually.ts"
+import { eventually } from "./eventually.ts"
 import type { FaultyNetwork } from "./FaultyNetwork.ts"
 import type { Gateway } from "./Gateway.ts"
 import { status } from "./HttpMessage.ts"
@@ -20,7 +20,7 @@ export const wellAfter = (gateway: Gateway, network: FaultyNetwork, path: string
       assert.strictEqual(got.body.toString(), body)
     }))
     yield* gateway.quiet
-    yield* eventuallyEqual("the clients' connections", 0, gateway.clients)
+    yield* eventually("the end of the clients' connections", () => gateway.clients.size === 0)
     yield* eventually("the end of the upstream's connections", () => network.open <= 1, () => network.open)
   })
 

@@ -210,6 +210,55 @@ describe("13, 14, 15. whatever the spelling", { timeout: 60_000 }, () => {
   })
 })
 
+describe("13. a route's rewrite is not sidestepped by a parameter that the router takes for too long", () => {
+  for (const maxParamLength of [undefined, 10]) {
+    it.live(`with a limit of ${maxParamLength ?? "100, its own"}`, () =>
+      Effect.gen(function*() {
+        const limit = maxParamLength ?? 100
+        const group = yield* Group.make("g", { pool: { maxConcurrent: 10 } })
+        const route = (name: string, pattern: `/${string}`) =>
+          Proxy.route(pattern, { group, upstream: "http://a.test", rewrite: Rewrite.setHeader("X-Route", name) })
+        const echo = Transport.layerMemory(({ headers }) =>
+          Effect.succeed(HttpServerResponse.empty({
+            status: 204,
+            headers: { "x-route": headers[headers.indexOf("X-Route") + 1]!, "x-target": "" }
+          }))
+        )
+        const ask = yield* router(
+          Layer.mergeAll(
+            route("site", "/*"),
+            route("user", "/users/:id"),
+            route("item", "/a-:x/b")
+          )
+            .pipe(Layer.provide(echo)),
+          maxParamLength === undefined ? {} : { maxParamLength }
+        )
+        const found = (url: string) => Effect.map(Effect.promise(() => outcome(ask, url)), (it) => it?.route)
+        const long = "x".repeat(limit + 1)
+        assert.strictEqual(yield* found(`/users/${long.slice(1)}`), "user")
+        assert.strictEqual(yield* found(`/users/${long}`), undefined)
+        assert.strictEqual(yield* found(`/a-${long.slice(1)}/b`), "item")
+        assert.strictEqual(yield* found(`/a-${long}/b`), undefined)
+        assert.strictEqual(yield* found(`/${long}/d`), "site")
+        assert.strictEqual(yield* found(`/users/${long}/${long}`), "site")
+      }))
+  }
+})
+
+it.live("20. HEAD takes a GET route that has a parameter, however it is spelled", () =>
+  Effect.gen(function*() {
+    const group = yield* Group.make("g", { pool: { maxConcurrent: 10 } })
+    const ask = yield* router(
+      Proxy.route("/a/:id", { group, upstream: "http://a.test", method: "GET" }).pipe(
+        Layer.provide(Transport.layerMemory(() => Effect.succeed(HttpServerResponse.empty({ status: 204 }))))
+      )
+    )
+    for (const path of ["/a/1", "/a/%20"]) {
+      const { status } = yield* Effect.scoped(ask(target(path, { method: "HEAD" })))
+      assert.strictEqual(status, 204, path)
+    }
+  }))
+
 describe("13. the patterns of routes", () => {
   const forwards = (pattern: `/${string}` | "*", paths: Record<string, boolean>) =>
     Effect.gen(function*() {

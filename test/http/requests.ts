@@ -1,6 +1,6 @@
 import type { Transport } from "@blackgate/http"
 import { Effect, type Layer, type Scope } from "effect"
-import { HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/http"
+import { type FindMyWay, HttpRouter, HttpServerRequest, type HttpServerResponse } from "effect/http"
 
 type NoRequirements =
   | HttpRouter.HttpRouter
@@ -13,9 +13,12 @@ export type Ask = (
 ) => Effect.Effect<HttpServerResponse.HttpServerResponse, unknown, Scope.Scope>
 
 /** A router of these routes, asked directly. */
-export const router = (routes: Layer.Layer<never, never, NoRequirements>): Effect.Effect<Ask, never, Scope.Scope> =>
+export const router = (
+  routes: Layer.Layer<never, never, NoRequirements>,
+  routerConfig: Partial<FindMyWay.RouterConfig> = {}
+): Effect.Effect<Ask, never, Scope.Scope> =>
   Effect.map(
-    HttpRouter.toHttpEffect(routes),
+    Effect.provideService(HttpRouter.toHttpEffect(routes), HttpRouter.RouterConfig, routerConfig),
     (answer): Ask => (request) => Effect.provideService(answer, HttpServerRequest.HttpServerRequest, request)
   )
 

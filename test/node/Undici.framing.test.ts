@@ -148,8 +148,14 @@ const tables: Record<string, Record<string, string>> = {
     "a control character in the target": lines("GET /\u0001 HTTP/1.1", host, "", ""),
     "DEL in the target": lines("GET /\u007f HTTP/1.1", host, "", ""),
     "a byte above ASCII in the target": lines("GET /\u00e9 HTTP/1.1", host, "", ""),
+    "a fragment in the target": lines("GET /a#b?c HTTP/1.1", host, "", ""),
+    "a target of another scheme": lines("GET ftp://other.test/ HTTP/1.1", host, "", ""),
+    "a target without a host": lines("GET http:///a HTTP/1.1", host, "", ""),
+    "a target with userinfo": lines("GET http://u:p@other.test/ HTTP/1.1", host, "", ""),
+    "a target that is an asterisk": lines("GET * HTTP/1.1", host, "", ""),
     "no Host": get(),
     "no Host with a target in absolute form": lines("GET http://gateway.test/ HTTP/1.1", "", ""),
+    "no Host with an upgrade": get("Connection: upgrade", "Upgrade: websocket"),
     "two Hosts": get(host, "Host: other.test"),
     "two Hosts that agree": get(host, host),
     "two Hosts in HTTP/1.0": lines("GET / HTTP/1.0", host, "host: other.test", "", ""),
@@ -223,6 +229,20 @@ describe("what the gateway refuses is named in its log, once", { timeout: 30_000
   }
 })
 
+describe(
+  "5. nothing that follows a refused request on its connection reaches the upstream",
+  { timeout: 30_000 },
+  () => {
+    const behind = {
+      "a Transfer-Encoding before chunked": post(["Transfer-Encoding: gzip, chunked"], abc),
+      "two Hosts": get(host, host),
+      "a Host with a path, and a body": lines("POST / HTTP/1.1", "Host: a/b", "Content-Length: 3", "", "abc"),
+      "bad framing": post([chunked, "Content-Length: 3"], abc)
+    }
+    for (const [what, bytes] of Object.entries(behind)) it.live(what, () => refused(bytes + smuggled))
+  }
+)
+
 describe("1. what is let through is framed anew, never copied", { timeout: 30_000 }, () => {
   const lengths = { "spaces after it": "3  ", "a tab before it": "\t3", "leading zeros": "0003" }
   for (const [what, length] of Object.entries(lengths)) {
@@ -244,7 +264,9 @@ describe("4. what Node's parser takes although the RFC does not goes on as the R
   const lenient = {
     "empty lines before a request": `\r\n\r\nGET${rest}`,
     "line feeds before a request": `\n\nGET${rest}`,
+    "a carriage return before a request": `\rGET${rest}`,
     "spaces before the target": `GET  ${rest}`,
+    "spaces after the target": `GET /   HTTP/1.1\r\n${host}\r\n\r\n`,
     "SOURCE of ICE/1.0": `SOURCE / ICE/1.0\r\n${host}\r\n\r\n`
   }
   for (const [what, bytes] of Object.entries(lenient)) {
@@ -308,4 +330,33 @@ describe("6. a body that is longer than it says", { timeout: 30_000 }, () => {
       yield* gateway.quiet
       for (const { bytes } of seen()) assert.notInclude(bytes, "def")
     }))
+})
+
+describe("6. a response in a coding that nobody undoes is a 502, and a line in the log", { timeout: 30_000 }, () => {
+  const codings = {
+    "gzip, chunked": abc,
+    "identity": "abc",
+    "xchunked": "abc",
+    "chunked, chunked": abc,
+    ",chunked": abc,
+    "": abc
+  }
+  for (const [coding, body] of Object.entries(codings)) {
+    it.live(JSON.stringify(coding), () =>
+      Effect.gen(function*() {
+        const upstream = yield* RawUpstream.make((wire) =>
+          Effect.gen(function*() {
+            yield* wire.head
+            wire.send(lines("HTTP/1.1 200 OK", `Transfer-Encoding: ${coding}`, "", body))
+            wire.end()
+          })
+        )
+        const gateway = yield* Gateway.start({ upstream: upstream.url })
+        const client = yield* gateway.connect
+        client.send(get(host))
+        assert.strictEqual(status(yield* client.message()), 502)
+        assert.strictEqual(gateway.logs.length, 1)
+        yield* gateway.quiet
+      }))
+  }
 })

@@ -256,6 +256,36 @@ describe("8. everything else passes", { timeout: 30_000 }, () => {
       assert.deepStrictEqual(values(got, "accept"), ["text/html", "*/*"])
     }))
 
+  for (
+    const [what, framing] of Object.entries({
+      "in chunks": "Transfer-Encoding: chunked",
+      "of a length": "Content-Length: 2"
+    })
+  ) {
+    it.live(`bytes above ASCII of a head that comes before its body, ${what}, reach the client as they came`, () =>
+      Effect.gen(function*() {
+        const upstream = yield* RawUpstream.make((wire) =>
+          Effect.gen(function*() {
+            yield* wire.head
+            wire.send(`HTTP/1.1 200 Caf\u00e9\r\nX-Latin: ${latin1}\r\nSet-Cookie: a=\u00e9\r\n${framing}\r\n\r\n`)
+          })
+        )
+        const gateway = yield* Gateway.start({ upstream: upstream.url })
+        const client = yield* gateway.connect
+        client.send(`GET / HTTP/1.1\r\n${host}\r\n\r\n`)
+        const head = yield* client.head
+        assert.deepStrictEqual(values(head, "x-latin"), [latin1])
+        assert.deepStrictEqual(values(head, "set-cookie"), ["a=\u00e9"])
+        assert.strictEqual(client.text, "")
+        const wire = yield* upstream.wire(0)
+        wire.send(framing.startsWith("T") ? "2\r\nok\r\n0\r\n\r\n" : "ok")
+        yield* client.until(
+          "the body",
+          ({ text }) => text === (framing.startsWith("T") ? "2\r\nok\r\n0\r\n\r\n" : "ok")
+        )
+      }))
+  }
+
   it.live("the status and its text reach the client as they came", () =>
     Effect.gen(function*() {
       const startLine = "HTTP/1.1 299 Caf\u00c3\u00a9 Open"

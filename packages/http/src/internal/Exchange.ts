@@ -9,7 +9,7 @@ import type { Request, Response, Transport } from "../Transport.ts"
 import { isSwitched } from "../Upgrade.ts"
 import { UpstreamError } from "../UpstreamError.ts"
 import type { Sending } from "./callContext.ts"
-import { isFinal } from "./sendable.ts"
+import { unusable } from "./sendable.ts"
 
 /**
  * One exchange with the upstream: told how it went, and able to give it up.
@@ -43,13 +43,14 @@ export class Exchange implements Completion<Response, UpstreamError> {
   }
 
   readonly answer = (response: Response): void => {
-    if (isAnswer(response)) {
+    const why = wrong(response)
+    if (why === undefined) {
       this.answered = true
       // Whatever becomes of the response, its exchange ends with the request. Before there is one, that is the call's business.
       Effect.runSync(Scope.addFinalizer(this.scope, Effect.suspend(() => this.close())))
       this.call!.answer(response)
     } else {
-      this.end(Exit.succeed(response))
+      this.end(strange(this.request!, why))
       this.stop?.()
     }
   }
@@ -57,7 +58,8 @@ export class Exchange implements Completion<Response, UpstreamError> {
   readonly end = (exit: Exit.Exit<Response, UpstreamError>): void => {
     this.over = true
     if (this.answered && exit._tag === "Failure") this.broke = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-    this.call!.end(exit._tag === "Success" && !isAnswer(exit.value) ? strange(this.request!, exit.value) : exit)
+    const why = exit._tag === "Success" ? wrong(exit.value) : undefined
+    this.call!.end(why === undefined ? exit : strange(this.request!, why))
   }
 
   /** The request is over. No fallback has heard of a body that broke off: the log has. */
@@ -70,8 +72,8 @@ export class Exchange implements Completion<Response, UpstreamError> {
   }
 }
 
-const isAnswer = (response: Response): boolean => isFinal(response.status) || isSwitched(response)
+const wrong = (response: Response): string | undefined => isSwitched(response) ? undefined : unusable(response)
 
 // Effect's servers would answer a 500 for it, without a word of why.
-const strange = ({ upstream }: Request, { status }: Response): Exit.Exit<never, UpstreamError> =>
-  Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(`its status was ${status}`) }))
+const strange = ({ upstream }: Request, why: string): Exit.Exit<never, UpstreamError> =>
+  Exit.fail(new UpstreamError({ phase: "head", origin: upstream.origin, cause: new Error(why) }))

@@ -23,7 +23,11 @@ export class RouteTable {
     maxParamLength: Infinity
   })
 
+  // Where it takes one to be too long, the router looks for another route. How long that is it does not tell.
+  private hasParameters = false
+
   add(method: string, path: PathInput, route: object): void {
+    this.hasParameters ||= path.includes(":")
     const paths = path.endsWith("/*") ? [path, path.slice(0, -2) || "/"] : [path]
     for (const each of paths as ReadonlyArray<PathInput>) {
       if (method === "*") this.routes.all(each, route)
@@ -33,11 +37,12 @@ export class RouteTable {
 
   /**
    * Whether every reading of a path leads to the same route. The router has read it as it was received, which is not how it is
-   * forwarded if it had dot segments.
+   * forwarded if it had dot segments, and with a limit to parameters that the upstream knows nothing of.
    */
   agrees(method: string, path: string, hadDots: boolean, route: object): boolean {
     const read = lenient(path)
-    return (!hadDots || this.find(method, path) === route) && (read === undefined || this.find(method, read) === route)
+    const asSpelled = hadDots || this.hasParameters ? this.find(method, path) : route
+    return asSpelled === route && (read === undefined || this.find(method, read) === route)
   }
 
   private find(method: string, path: string): object | undefined {

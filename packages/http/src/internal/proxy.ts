@@ -30,7 +30,7 @@ import { Exchange } from "./Exchange.ts"
 import * as Failures from "./failures.ts"
 import { Forwarding } from "./Forwarding.ts"
 import { Limit, limited } from "./limited.ts"
-import { malformed } from "./malformed.ts"
+import { refusal } from "./malformed.ts"
 import * as Path from "./path.ts"
 import { perform, refuse, toEffect } from "./perform.ts"
 import { receive } from "./receive.ts"
@@ -121,9 +121,10 @@ class Serving {
 
   answer(): Effect.Effect<Answer, any, any> {
     const { forwarding, route: { settings }, source, transport } = this
-    const wrong = malformed(source)
-    if (wrong !== undefined) {
-      return Effect.as(Effect.logInfo(`a request was refused: ${wrong}`), Failures.malformed)
+    const refused = refusal(source)
+    if (refused !== undefined) {
+      const told = refused === "" ? Effect.void : Effect.logInfo(`a request was refused: ${refused}`)
+      return Effect.as(told, Failures.malformed)
     }
     const passes = forwarding.passes(source.headers["via"])
     if (passes >= forwarding.maxPasses) {

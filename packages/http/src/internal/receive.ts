@@ -6,7 +6,7 @@ import type { Body } from "../Transport.ts"
 import type { Upstream } from "../Upstream.ts"
 import { endToEnd } from "./endToEnd.ts"
 import type { Forwarding } from "./Forwarding.ts"
-import { isAuthority } from "./malformed.ts"
+import { originOf } from "./malformed.ts"
 import * as Path from "./path.ts"
 
 // What Node's and the Web's request have that Effect's doesn't show.
@@ -40,13 +40,11 @@ export const receive = (
   return { method: source.method, ...target, headers, body: bodyOf(source, node), upstream, clientAddress, source }
 }
 
-const absolute = /^https?:\/\/([^/?#]*)/i
-
 // Effect puts the target of a proxy request (RFC 9112, section 3.2.2) through WHATWG's parser, which resolves what is to be judged.
 const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url }: Source): string | undefined => {
   if (rawHeaders === undefined || url === undefined || url.startsWith("/")) return source.url
-  const [origin, authority] = absolute.exec(url) ?? []
-  if (origin === undefined || !isAuthority(authority!) || !URL.canParse(origin)) return undefined
+  const origin = originOf(url)
+  if (origin === undefined) return undefined
   const path = url.slice(origin.length)
   return path.startsWith("/") ? path : `/${path}`
 }

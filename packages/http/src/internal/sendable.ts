@@ -1,6 +1,7 @@
 import * as Predicate from "effect/Predicate"
-import type { HeaderList } from "../HeaderList.ts"
+import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
+import type { Response } from "../Transport.ts"
 
 /** A name: of a method, of a field (RFC 9110, section 5.6.2). */
 export const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
@@ -9,7 +10,7 @@ export const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
 const text = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
 
 /** What is wrong with fields that must not be sent so. */
-export const wrongFields = (headers: HeaderList): string | undefined => {
+export const wrongFields = (headers: HeaderList.HeaderList): string | undefined => {
   for (let i = 0; i < headers.length; i += 2) {
     if (!token.test(headers[i]!)) return `the header name ${JSON.stringify(headers[i])} is no token`
     if (!text.test(headers[i + 1]!)) return `the value of the header ${headers[i]} holds a byte that can't be sent`
@@ -18,7 +19,17 @@ export const wrongFields = (headers: HeaderList): string | undefined => {
 }
 
 /** Whether it is the status of a response that a client can take for the last one (RFC 9110, section 15). */
-export const isFinal = (status: number): boolean => Number.isInteger(status) && status >= 200 && status <= 599
+const isFinal = (status: number): boolean => Number.isInteger(status) && status >= 200 && status <= 599
+
+/** What is wrong with a response that came from an upstream, if nobody can tell what it says. */
+export const unusable = ({ headers, status }: Response): string | undefined => {
+  if (!isFinal(status)) return `its status was ${status}`
+  // The coding ends here, so a body in another one would arrive as something else (RFC 9112, section 6.1).
+  const codings = HeaderList.getAll(headers, "transfer-encoding")
+  return codings.length === 0 || codings.join().toLowerCase() === "chunked"
+    ? undefined
+    : `its Transfer-Encoding was ${JSON.stringify(codings.join())}`
+}
 
 /** A reason phrase, if it can be one. It is of no use to anybody, so one that can't is left away (RFC 9112, section 4). */
 export const reason = (statusText: string | undefined): string | undefined =>

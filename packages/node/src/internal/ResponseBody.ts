@@ -2,6 +2,9 @@ import { ServerResponse } from "node:http"
 import type { Http2ServerResponse } from "node:http2"
 import { Readable } from "node:stream"
 
+// `flushHeaders` writes a head as UTF-8, and so its Latin-1 as something else. What goes before a buffer goes as it is.
+const nothing = Buffer.alloc(0)
+
 /** Where a response body comes from. */
 interface Source {
   resume(): void
@@ -41,6 +44,6 @@ export class ResponseBody extends Readable {
     const { response, shown } = this
     if (shown) return
     this.shown = true
-    if (this.readableLength === 0 && response instanceof ServerResponse && response.headersSent) response.flushHeaders()
+    if (this.readableLength === 0 && response instanceof ServerResponse && response.headersSent) response.write(nothing)
   }
 }
