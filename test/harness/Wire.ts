@@ -46,6 +46,11 @@ export class Wire {
     return this.ended && this.broke === undefined
   }
 
+  /** Whether nothing more will come, in order or not. */
+  get gone(): boolean {
+    return this.ended || this.closed || this.broke !== undefined
+  }
+
   send(data: string | Uint8Array): void {
     this.socket.write(typeof data === "string" ? Buffer.from(data, "latin1") : data)
   }

@@ -33,9 +33,9 @@ export const sameSockets = () => {
   return eventually("the end of every socket", () => sockets() <= before, () => `${sockets()} instead of ${before}`)
 }
 
-/** Says of which cell of a table a failure is. */
+/** A cell of a table, in a scope of its own. Its failure says of which cell it is. */
 export const named = <A, E, R>(name: string, effect: Effect.Effect<A, E, R>) =>
-  Effect.catchDefect(effect, (defect) => {
+  Effect.catchDefect(Effect.scoped(effect), (defect) => {
     if (defect instanceof Error) defect.message = `${name}: ${defect.message}`
     return Effect.die(defect)
   })

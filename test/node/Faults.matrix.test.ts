@@ -209,11 +209,9 @@ const answering = (answer: string | undefined): RawUpstream.Script => (wire) =>
     }
   })
 
-const gone = ({ broke, closed, ended }: Wire) => ended || closed || broke !== undefined
-
 /** What came of a request, for its client. */
 const outcome = (client: Wire) =>
-  client.until("an outcome", (wire) => parse(wire.received, { ended: wire.endedInOrder }) ?? (gone(wire) && "aborted"))
+  client.until("an outcome", (wire) => parse(wire.received, { ended: wire.endedInOrder }) ?? (wire.gone && "aborted"))
 
 /** Where it failed, as a line of the log has it that gives a cause too. */
 const phase = (line: string) =>
@@ -277,13 +275,13 @@ describe("17. what becomes of a request when the upstream fails, with nothing le
       Effect.gen(function*() {
         const instead = row.instead && (yield* Upstream.make(`http://127.0.0.1:${yield* row.instead}`))
         const { answer = ["length"], of = () => true } = row
-        const framings = answer.length === 0 ? [undefined] : answer
+        const framings: ReadonlyArray<keyof typeof answers | undefined> = answer.length === 0 ? [undefined] : answer
         yield* Effect.all(
           columns.filter(of).flatMap((column) =>
             framings.map((framing) =>
               named(
                 `${column.name}, ${framing}`,
-                Effect.scoped(cell(row, column, framing === undefined ? undefined : answers[framing], instead))
+                cell(row, column, framing && answers[framing], instead)
               )
             )
           ),
