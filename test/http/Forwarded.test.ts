@@ -1,5 +1,5 @@
 import { Group, InvalidOptions } from "@blackgate/core"
-import { Forwarded, HeaderList, Proxy, Transport } from "@blackgate/http"
+import { Forwarded, type HeaderList, Proxy, Transport } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Duration, Effect, Exit, Layer, Logger, Option } from "effect"
 import { HttpEffect, HttpMiddleware, HttpServerRequest, HttpServerResponse } from "effect/http"

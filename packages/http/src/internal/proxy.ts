@@ -29,7 +29,7 @@ import * as Path from "./path.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
-import { isFinal, reason, wrongResponse } from "./sendable.ts"
+import { isFinal, reason, wrongAnswer, wrongResponse } from "./sendable.ts"
 import { traced } from "./trace.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
@@ -179,7 +179,7 @@ const exchangeWith = ({ group, key, options }: Settings) =>
           failure._tag === "UpstreamError" ? Effect.logWarning(failure.message) : Effect.void,
           options.fallback === undefined
             ? Effect.succeed(Failures.failure(failure))
-            : toEffect(options.fallback(failure, request))
+            : Effect.flatMap(toEffect(options.fallback(failure, request)), (answer) => sendable("fallback", answer))
         )
     }
   )
@@ -199,9 +199,17 @@ const refuse = (what: string, cause: Cause.Cause<unknown>): Effect.Effect<Answer
   if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
   // A failure that is an answer is one: a 401 from a rewrite that checks who is asking, say.
-  if (HttpServerResponse.isHttpServerResponse(failure)) return Effect.succeed(failure)
-  if (HttpServerRespondable.isRespondable(failure)) return HttpServerRespondable.toResponse(failure)
+  if (HttpServerResponse.isHttpServerResponse(failure)) return sendable(what, failure)
+  if (HttpServerRespondable.isRespondable(failure)) {
+    return Effect.flatMap(HttpServerRespondable.toResponse(failure), (answer) => sendable(what, answer))
+  }
   return Effect.as(Effect.logError(`${what} failed`, cause), Failures.internalError)
+}
+
+/** An answer of the user's own, unless there is something in it that must not be sent. */
+const sendable = (what: string, answer: Answer): Effect.Effect<Answer> => {
+  const wrong = wrongAnswer(answer)
+  return wrong === undefined ? Effect.succeed(answer) : refuse(what, Cause.die(new Error(wrong)))
 }
 
 const toEffect = <A>(value: A | Effect.Effect<A, any, any>): Effect.Effect<A, any, any> =>
