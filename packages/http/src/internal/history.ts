@@ -3,7 +3,7 @@ import * as Elements from "./forwardedElements.ts"
 import { bracket, isHost, isPort, isPrefix, isScheme, type Node, nodeOf } from "./hop.ts"
 
 /** How many hops are read of a list, from its near end. No honest request has come so far. */
-export const maxHops = 32
+const maxHops = 32
 
 /** How a request came to a peer, as trusted proxies tell it: lists with the client first. */
 export interface History {
