@@ -457,7 +457,7 @@ it.effect("9. what is long and odd is read once", () =>
   Effect.gen(function*() {
     const long = 100_000
     for (const odd of [":", " ", "(\\(", ",", "\"", ";", "for=\"\\", "[", "%", "a=", "/..", "1.1 blackgate-one ("]) {
-      const value = `x${odd.repeat(long)}x`
+      const value = `${odd.repeat(long)}x`
       const names = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "forwarded", "via"]
       const headers = Object.fromEntries(names.map((name) => [name, value]))
       for (const read of ["x-forwarded", "forwarded"] as const) {

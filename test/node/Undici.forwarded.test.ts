@@ -278,7 +278,9 @@ describe("9. Via on the wire", { timeout: 30_000 }, () => {
 
 describe("11. what can't be sent is an error, and never sent", { timeout: 30_000 }, () => {
   const bad = "a\r\nX-Evil: 1"
-  const refused = ({ gateway, got, sent }: Effect.Success<ReturnType<typeof exchange>>) => {
+  const refused = (
+    { gateway, got, sent }: Pick<Effect.Success<ReturnType<typeof exchange>>, "gateway" | "got" | "sent">
+  ) => {
     assert.strictEqual(status(got), 500)
     assert.deepStrictEqual(values(got, "x-evil"), [])
     assert.notInclude(got.body.toString(), "evil")
@@ -323,7 +325,15 @@ describe("11. what can't be sent is an error, and never sent", { timeout: 30_000
         const got = yield* client.message()
         assert.strictEqual(status(got), 500)
         assert.deepStrictEqual(values(got, "x-evil"), [])
-        assert.match(gateway.logs.slice(1).join("\n"), /can't be sent/)
+        assert.match(gateway.logs.at(-1)!, /^fallback failed[^]*location holds a byte/)
+      }))
+
+    it.live(`11. a redirect that a rewrite fails with: ${JSON.stringify(location)}`, () =>
+      Effect.gen(function*() {
+        const rewrite = () => Effect.fail(HttpServerResponse.redirect(location))
+        const { gateway, got, sent } = yield* exchange([host], { rewrite })
+        refused({ gateway, got, sent })
+        assert.match(gateway.logs.at(-1)!, /^rewrite failed[^]*location holds a byte/)
       }))
   }
 })

@@ -4,6 +4,7 @@ import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Failures from "./failures.ts"
+import { wrongAnswer } from "./sendable.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -33,9 +34,17 @@ export const refuse = (what: string, cause: Cause.Cause<unknown>): Effect.Effect
   if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
   const failure = Option.getOrUndefined(Cause.findErrorOption(cause))
   // A failure that is an answer is one: a 401 from a rewrite that checks who is asking, say.
-  if (HttpServerResponse.isHttpServerResponse(failure)) return Effect.succeed(failure)
-  if (HttpServerRespondable.isRespondable(failure)) return HttpServerRespondable.toResponse(failure)
+  if (HttpServerResponse.isHttpServerResponse(failure)) return sendable(what, failure)
+  if (HttpServerRespondable.isRespondable(failure)) {
+    return Effect.flatMap(HttpServerRespondable.toResponse(failure), (answer) => sendable(what, answer))
+  }
   return Effect.as(Effect.logError(`${what} failed`, cause), Failures.internalError)
+}
+
+/** An answer of the user's own, unless there is something in it that must not be sent. */
+export const sendable = (what: string, answer: Answer): Effect.Effect<Answer> => {
+  const wrong = wrongAnswer(answer)
+  return wrong === undefined ? Effect.succeed(answer) : refuse(what, Cause.die(new Error(wrong)))
 }
 
 export const toEffect = <A>(value: A | Effect.Effect<A, any, any>): Effect.Effect<A, any, any> =>

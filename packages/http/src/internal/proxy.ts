@@ -17,7 +17,6 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Forwarded from "../Forwarded.ts"
-import * as HeaderList from "../HeaderList.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
@@ -32,11 +31,11 @@ import { Forwarding } from "./Forwarding.ts"
 import { Limit, limited } from "./limited.ts"
 import { refusal } from "./malformed.ts"
 import * as Path from "./path.ts"
-import { perform, refuse, toEffect } from "./perform.ts"
+import { perform, refuse, sendable, toEffect } from "./perform.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
-import { reason, wrongFields, wrongResponse } from "./sendable.ts"
+import { reason, wrongResponse } from "./sendable.ts"
 import { traced } from "./trace.ts"
 import * as Upgrade from "./upgrade.ts"
 
@@ -279,13 +278,7 @@ const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: 
           failure._tag === "UpstreamError" ? Effect.logWarning(failure.message) : Effect.void,
           options.fallback === undefined
             ? Effect.succeed(Failures.failure(failure))
-            : Effect.flatMap(toEffect(options.fallback(failure, request)), sendable)
+            : Effect.flatMap(toEffect(options.fallback(failure, request)), (answer) => sendable("fallback", answer))
         )
     }
   )
-
-// Node would refuse the fields when it is too late to say why.
-const sendable = (answer: Answer): Effect.Effect<Answer> => {
-  const wrong = wrongFields(HeaderList.fromHeaders(answer.headers))
-  return wrong === undefined ? Effect.succeed(answer) : refuse("fallback", Cause.die(new Error(wrong)))
-}

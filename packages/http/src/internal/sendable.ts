@@ -1,3 +1,4 @@
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import * as Predicate from "effect/Predicate"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
@@ -35,11 +36,17 @@ export const unusable = ({ headers, status }: Response): string | undefined => {
 export const reason = (statusText: string | undefined): string | undefined =>
   statusText !== undefined && text.test(statusText) ? statusText : undefined
 
+/** What is wrong with an answer of the user's own, which the server would make a 500 of without a word. */
+export const wrongAnswer = ({ headers, status, statusText }: HttpServerResponse): string | undefined =>
+  wrongHead(status, statusText) ?? wrongFields(HeaderList.fromHeaders(headers))
+
 /** What is wrong with a response that must not be sent so. */
 export const wrongResponse = (response: ProxyResponse): string | undefined => {
   if (!Predicate.isObject(response)) return "it did not return a response"
-  const { headers, status, statusText } = response
+  return wrongHead(response.status, response.statusText) ?? wrongFields(response.headers)
+}
+
+const wrongHead = (status: number, statusText: string | undefined): string | undefined => {
   if (!isFinal(status)) return `the status ${status} can't be sent`
-  if (statusText !== reason(statusText)) return `the status text ${JSON.stringify(statusText)} can't be sent`
-  return wrongFields(headers)
+  return statusText === reason(statusText) ? undefined : `the status text ${JSON.stringify(statusText)} can't be sent`
 }

@@ -76,7 +76,7 @@ class Attempt {
       ...(parent === undefined ? {} : { parent }),
       attributes: {
         "http.request.method": method,
-        "server.address": hostname,
+        "server.address": hostname.replaceAll(/^\[|\]$/g, ""),
         "server.port": Number(port) || (protocol === "https:" ? 443 : 80)
       }
     }))
