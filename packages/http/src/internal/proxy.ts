@@ -6,6 +6,7 @@ import * as Command from "@blackgate/core/Command"
 import type { CommandError } from "@blackgate/core/CommandError"
 import type * as Group from "@blackgate/core/Group"
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -15,6 +16,7 @@ import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type { HeaderList } from "../HeaderList.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
@@ -27,6 +29,7 @@ import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
 import { isFinal, reason, wrongResponse } from "./sendable.ts"
+import { announced } from "./trailers.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -39,13 +42,14 @@ export interface Settings {
   readonly options: Proxy.Options<any, any, any, any>
   readonly upstream: Upstream
   readonly idle: Duration.Duration | undefined
+  readonly headTimeout: Duration.Duration | undefined
   /** Whether a path, resolved, is the route's own in every reading. */
   readonly isOwn: (method: string, path: string, hadDots: boolean) => boolean
 }
 
 /** The effect that answers a request. */
 export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
-  const { idle, isOwn, options, upstream } = settings
+  const { headTimeout, idle, isOwn, options, upstream } = settings
   const exchange = exchangeWith(settings)
   return Effect.gen(function*() {
     const source = yield* HttpServerRequest
@@ -57,11 +61,12 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
 
     const request = yield* perform("rewrite", options.rewrite, { ...received, path })
     if (HttpServerResponse.isHttpServerResponse(request)) return request
-    const outgoing = toTransport(request, idle)
+    const outgoing = toTransport(request, idle, headTimeout)
     if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
 
     const transport = settings.transport ?? (yield* Transport)
-    const state = new Exchange()
+    const context = yield* Effect.context<never>()
+    const state = new Exchange(context)
     // Whatever becomes of the response, its exchange ends with the request.
     yield* Scope.addFinalizer(yield* Effect.scope, Effect.sync(() => state.abandon()))
     const answer: Response | Answer = yield* exchange(request, outgoing, transport, state)
@@ -70,14 +75,21 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     const response: ProxyResponse = {
       ...answer,
       statusText: reason(answer.statusText),
-      headers: endToEnd(answer.headers, "response")
+      headers: headersOf(answer)
     }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
     const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
     if (wrong !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(wrong)))
-    return toResponse(rewritten, response, yield* Effect.context<never>())
+    return toResponse(rewritten, response, context)
   })
+}
+
+const headersOf = ({ headers, trailers }: Response): HeaderList => {
+  const passed = endToEnd(headers, "response")
+  const names = trailers === undefined ? undefined : announced(headers)
+  if (names !== undefined) passed.push("trailer", names)
+  return passed
 }
 
 // A route that was found by another spelling of its literal part: whoever is behind may find another one.
@@ -96,30 +108,55 @@ const spellings = new Map<string, (path: string) => boolean>()
 /** One exchange with the upstream: told how it went, and able to give it up. */
 class Exchange {
   over = false
+  private readonly context: Context.Context<never>
+  private answered = false
   private stop: (() => void) | undefined = undefined
 
+  constructor(context: Context.Context<never>) {
+    this.context = context
+  }
+
   start(
-    call: Command.Completion<Response, UpstreamError>,
+    call: Command.Completion<Response | Answer, UpstreamError>,
     transport: Transport["Service"],
     request: Request
   ): () => void {
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       this.over = true
-      call.end(exit)
+      const failure = exit._tag === "Failure" ? Option.getOrUndefined(Exit.findErrorOption(exit)) : undefined
+      if (failure === undefined) return call.end(exit)
+      const silent = failure.side === "client"
+      // What comes before the head is logged with its fallback.
+      if (silent || this.answered) this.log(failure.message)
+      if (!silent) return call.end(exit)
+      call.answer(Failures.requestTimeout)
+      call.end(Exit.interrupt())
     }
     const refuse = (response: Response) => {
       end(strange(request, response))
       this.stop?.()
     }
     const stop = transport.send(request, {
-      answer: (response) => isFinal(response.status) ? call.answer(response) : refuse(response),
+      answer: (response) => {
+        if (!isFinal(response.status)) return refuse(response)
+        this.answered = true
+        call.answer(response)
+      },
       end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
     })
     this.stop = () => {
       stop()
       call.end(Exit.interrupt())
     }
-    return stop
+    return () => {
+      // After its answer a call is stopped by nothing else.
+      if (this.answered && !this.over) this.log(`${request.upstream.origin} was cut off: the total time was up`)
+      stop()
+    }
+  }
+
+  private log(message: string): void {
+    Effect.runForkWith(this.context)(Effect.logWarning(message))
   }
 
   abandon(): void {
@@ -136,7 +173,7 @@ const exchangeWith = ({ group, key, options }: Settings) =>
   Command.callback(
     key,
     (
-      call: Command.Completion<Response, UpstreamError>,
+      call: Command.Completion<Response | Answer, UpstreamError>,
       _request: ProxyRequest,
       outgoing: Request,
       transport: Transport["Service"],
