@@ -29,7 +29,8 @@ export const overHttpClient = (client: HttpClient.HttpClient) => {
 
 const toClientRequest = (request: Request): HttpClientRequest.HttpClientRequest =>
   HttpClientRequest.make(request.method as HttpMethod)(`${request.upstream.origin}${request.target}`, {
-    headers: HeaderList.toHeaders(request.headers),
+    // It loses trailers, both ways.
+    headers: HeaderList.toHeaders(HeaderList.remove(HeaderList.remove(request.headers, "te"), "trailer")),
     body: toClientBody(request)
   })
 

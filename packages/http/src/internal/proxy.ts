@@ -7,6 +7,7 @@ import type { CommandError } from "@blackgate/core/CommandError"
 import * as Criticality from "@blackgate/core/Criticality"
 import type * as Group from "@blackgate/core/Group"
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -16,6 +17,7 @@ import * as HttpServerRespondable from "effect/http/HttpServerRespondable"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
+import type { HeaderList } from "../HeaderList.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
@@ -29,6 +31,7 @@ import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
 import { isFinal, reason, wrongResponse } from "./sendable.ts"
+import { announced } from "./trailers.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -41,13 +44,14 @@ export interface Settings {
   readonly options: Proxy.Options<any, any, any, any>
   readonly upstream: Upstream
   readonly idle: Duration.Duration | undefined
+  readonly headTimeout: Duration.Duration | undefined
   /** Whether a path, resolved, is the route's own in every reading. */
   readonly isOwn: (method: string, path: string, hadDots: boolean) => boolean
 }
 
 /** The effect that answers a request. */
 export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
-  const { idle, isOwn, options, upstream } = settings
+  const { headTimeout, idle, isOwn, options, upstream } = settings
   const exchange = exchangeWith(settings)
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
@@ -62,11 +66,12 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
 
     const request = yield* perform("rewrite", options.rewrite, { ...received, path })
     if (HttpServerResponse.isHttpServerResponse(request)) return request
-    let outgoing = toTransport(request, idle)
+    let outgoing = toTransport(request, idle, headTimeout)
     if (typeof outgoing === "string") return yield* refuse("rewrite", Cause.die(new Error(outgoing)))
 
     const transport = settings.transport ?? (yield* Transport)
-    const state = new Exchange()
+    const context = yield* Effect.context<never>()
+    const state = new Exchange(context)
     if (sending !== undefined) state.send = { sending, criticality: yield* Criticality.current }
     // What is not believed is not passed on to someone who would believe this gateway.
     else if (receiving?.trusts(source) === false) {
@@ -80,16 +85,23 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     const response: ProxyResponse = {
       ...answer,
       statusText: reason(answer.statusText),
-      headers: endToEnd(answer.headers, "response")
+      headers: headersOf(answer)
     }
     const rewritten = yield* perform("rewriteResponse", options.rewriteResponse, response, request)
     if (HttpServerResponse.isHttpServerResponse(rewritten)) return rewritten
     const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
     if (wrong !== undefined) return yield* refuse("rewriteResponse", Cause.die(new Error(wrong)))
-    return toResponse(rewritten, response, yield* Effect.context<never>())
+    return toResponse(rewritten, response, context)
   })
   const served = receiving === undefined ? answered : receiveWith(receiving, answered)
   return options.criticality === undefined ? served : Criticality.provide(served, options.criticality)
+}
+
+const headersOf = ({ headers, trailers }: Response): HeaderList => {
+  const passed = endToEnd(headers, "response")
+  const names = trailers === undefined ? undefined : announced(headers)
+  if (names !== undefined) passed.push("trailer", names)
+  return passed
 }
 
 // A route that was found by another spelling of its literal part: whoever is behind may find another one.
@@ -110,17 +122,30 @@ class Exchange {
   over = false
   /** What the upstream is told about the call. */
   send: { readonly sending: Sending; readonly criticality: Criticality.Criticality } | undefined = undefined
+  private readonly context: Context.Context<never>
+  private answered = false
   private stop: (() => void) | undefined = undefined
 
+  constructor(context: Context.Context<never>) {
+    this.context = context
+  }
+
   start(
-    call: Command.Running<Response, UpstreamError>,
+    call: Command.Running<Response | Answer, UpstreamError>,
     transport: Transport["Service"],
     request: Request
   ): () => void {
     const { send } = this
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       this.over = true
-      call.end(exit)
+      const failure = exit._tag === "Failure" ? Option.getOrUndefined(Exit.findErrorOption(exit)) : undefined
+      if (failure === undefined) return call.end(exit)
+      const silent = failure.side === "client"
+      // What comes before the head is logged with its fallback.
+      if (silent || this.answered) this.log(failure.message)
+      if (!silent) return call.end(exit)
+      call.answer(Failures.requestTimeout)
+      call.end(Exit.interrupt())
     }
     const refuse = (response: Response) => {
       end(strange(request, response))
@@ -130,14 +155,26 @@ class Exchange {
       ? request
       : { ...request, headers: send.sending.write(request.headers, call.remaining(), send.criticality) }
     const stop = transport.send(sent, {
-      answer: (response) => isFinal(response.status) ? call.answer(response) : refuse(response),
+      answer: (response) => {
+        if (!isFinal(response.status)) return refuse(response)
+        this.answered = true
+        call.answer(response)
+      },
       end: (exit) => end(exit._tag === "Success" && !isFinal(exit.value.status) ? strange(request, exit.value) : exit)
     })
     this.stop = () => {
       stop()
       call.end(Exit.interrupt())
     }
-    return stop
+    return () => {
+      // After its answer a call is stopped by nothing else.
+      if (this.answered && !this.over) this.log(`${request.upstream.origin} was cut off: the total time was up`)
+      stop()
+    }
+  }
+
+  private log(message: string): void {
+    Effect.runForkWith(this.context)(Effect.logWarning(message))
   }
 
   abandon(): void {
@@ -154,7 +191,7 @@ const exchangeWith = ({ group, key, options }: Settings) =>
   Command.callback(
     key,
     (
-      call: Command.Running<Response, UpstreamError>,
+      call: Command.Running<Response | Answer, UpstreamError>,
       _request: ProxyRequest,
       outgoing: Request,
       transport: Transport["Service"],

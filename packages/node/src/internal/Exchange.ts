@@ -1,7 +1,7 @@
 import type { Completion } from "@blackgate/core/Command"
+import * as HeaderList from "@blackgate/http/HeaderList"
 import type { Request, Response } from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -11,11 +11,19 @@ import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
 import { watch, type Watcher } from "./Connections.ts"
+import { inform, serverResponse, takesTrailers } from "./Downstream.ts"
+import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
 import type { Origin } from "./Origins.ts"
+import { bytesOf, fieldsOf } from "./received.ts"
+import { isReplayable, isStale } from "./replay.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
+import { type Silence, silenceOf, type Watched } from "./Silence.ts"
 
 const interrupted = Exit.interrupt()
+
+/** More interim responses than these are no progress. */
+const mostInterim = 100
 
 /**
  * One request to an upstream and its response: the handler that undici calls back, and the source that the response body is read
@@ -24,7 +32,9 @@ const interrupted = Exit.interrupt()
  * At the response head a microtask is scheduled. If the response has ended by then, as a small one has that came in one read, it is
  * told whole; otherwise its head is told, with a body that streams. Nothing is delayed for it.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Watcher {
+export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, Cargo {
+  lane: Lane | undefined = undefined
+  quiet = 0
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Origin
@@ -34,10 +44,16 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   private controller: Dispatcher.DispatchController | undefined = undefined
   private begun = false
+  private sent = false
   private over = false
+  private again = false
+  private paused = false
+  private interim = 0
   private response: Response | undefined = undefined
   private chunks: Array<Buffer> = []
   private body: ResponseBody | undefined = undefined
+  private sending: Readable | undefined = undefined
+  private silence: Silence | undefined = undefined
 
   constructor(request: Request, call: Completion<Response, UpstreamError>, origin: Origin) {
     this.request = request
@@ -57,24 +73,28 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   private dispatch(dispatcher: Dispatcher): void {
     if (this.over) return
-    const { headers, idle, method, target } = this.request
-    // Equal ones, or undici arms its timers anew for each.
-    const silence = idle === undefined ? 0 : Math.ceil(Duration.toMillis(idle))
-    dispatcher.dispatch({
+    const { headers, method, target } = this.request
+    const options: DispatchOptions = {
       method: method as Dispatcher.HttpMethod,
       path: target,
       headers: headers as Array<string>,
       body: this.requestBody(),
-      headersTimeout: silence,
-      bodyTimeout: silence
-    }, this)
+      // Silence is watched here. Without timers of its own, undici has none to arm for each request.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      cargo: this
+    }
+    dispatcher.dispatch(options, this)
   }
 
   /** Gives the exchange up: before the head, or in the middle of the body, whose reader sees it break off. */
   stop(): void {
     if (this.over) return
     this.leave(false)
-    const reason = new Error("the exchange was given up")
+    this.breakOff(new Error("the exchange was given up"))
+  }
+
+  private breakOff(reason: Error): void {
     this.controller?.abort(reason)
     this.body?.destroy(reason)
   }
@@ -92,16 +112,38 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   /** The reader of the body wants more. */
   resume(): void {
+    this.paused = false
+    this.quiet = 0
     this.controller?.resume()
+  }
+
+  /** Nothing has moved for too long. */
+  silent(): void {
+    if (this.over) return
+    const { paused, response, sending, sent } = this
+    const phase = response !== undefined ? "body" : sent ? "head" : "send"
+    const onClient = phase === "body"
+      ? paused
+      : phase === "send" && (!(sending instanceof RequestBody) || sending.isStarved)
+    this.fail(phase, new Error("it was silent for too long"), onClient ? "client" : "upstream", true)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // While the request waited inside of undici there was nothing to abort.
     if (this.over) return controller.abort(new Error("the exchange was given up"))
     this.controller = controller
-    if (this.request.body._tag === "Incoming" && /^100-continue$/i.test(this.client?.headers.expect ?? "")) {
-      serverResponse(this.request)?.writeContinue()
-    }
+    const { body } = this.request
+    this.lane?.begin(body._tag === "Incoming" ? body.trailers : undefined)
+    if (this.sending !== undefined) this.watchFor(this.request.idle)
+  }
+
+  onBodySent(): void {
+    this.quiet = 0
+  }
+
+  onRequestSent(): void {
+    this.sent = true
+    if (this.response === undefined) this.watchFor(this.request.headTimeout)
   }
 
   onResponseStart(
@@ -110,26 +152,47 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     headers: Http.IncomingHttpHeaders,
     statusText?: string
   ): void {
-    if (status < 200 || this.over) return
+    if (this.over) return
+    const fields = fieldsOf(controller.rawHeaders, headers)
+    if (status < 200) {
+      if (++this.interim > mostInterim) return this.fail("head", new Error("it sent interim responses without end"))
+      return inform(this.request, status, fields)
+    }
+    const trails = headers["transfer-encoding"] !== undefined && takesTrailers(this.request)
     this.response = {
       status,
       statusText: bytesOf(statusText),
-      headers: rawOf(controller, headers),
-      body: HttpBody.empty
+      headers: fields,
+      body: HttpBody.empty,
+      trailers: trails ? () => this.trailers(fields) : undefined
     }
+    if (this.sent) this.watchFor(undefined)
     queueMicrotask(() => this.answer())
   }
 
+  private trailers(head: HeaderList.HeaderList): HeaderList.HeaderList {
+    const raw = this.controller?.rawTrailers
+    return raw === undefined ? HeaderList.empty : HeaderList.trailers(fieldsOf(raw, {}), head)
+  }
+
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.quiet = 0
     if (this.body === undefined) this.chunks.push(chunk)
-    else if (!this.body.push(chunk)) controller.pause()
+    else if (!this.body.push(chunk)) {
+      this.paused = true
+      controller.pause()
+    }
   }
 
   onResponseEnd(): void {
-    const { body, chunks, response } = this
+    const { chunks } = this
+    const trailers = this.response!.trailers?.() ?? HeaderList.empty
+    // With a body that is written as a whole, there is nobody to add them.
+    if (trailers.length > 0) this.answer()
+    const { body, response } = this
     if (body !== undefined) {
       this.end(Exit.succeed(response!))
-      body.push(null)
+      body.finish(trailers)
     } else if (chunks.length === 0) this.end(Exit.succeed(response!))
     else {
       const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
@@ -139,41 +202,83 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
     if (this.over) return
-    const { body } = this
     // A client that breaks off its request body makes undici fail. That is no failure of the upstream.
     if (this.socket?.destroyed === true) return this.giveUp()
-    const phase = body !== undefined ? "body" : this.controller === undefined ? "connect" : "head"
-    this.end(Exit.fail(new UpstreamError({ phase, origin: this.request.upstream.origin, cause: error })))
-    body?.destroy(error)
+    const connecting = this.controller === undefined
+    if (!connecting && !this.again && isStale(this.lane, error) && isReplayable(this.request)) return this.replay()
+    const phase = this.response !== undefined ? "body" : connecting ? "connect" : this.sent ? "head" : "send"
+    const timedOut = "code" in error && error.code === "UND_ERR_CONNECT_TIMEOUT"
+    this.fail(phase, error, "upstream", timedOut)
+  }
+
+  private replay(): void {
+    this.again = true
+    this.sent = false
+    this.controller = this.lane = undefined
+    this.watchFor(undefined)
+    this.dispatch(this.origin.fresh)
   }
 
   private answer(): void {
-    if (this.over || this.response === undefined) return
+    if (this.over || this.response === undefined || this.body !== undefined) return
     const body = this.body = new ResponseBody(this, serverResponse(this.request))
-    for (const chunk of this.chunks) if (!body.push(chunk)) this.controller?.pause()
+    for (const chunk of this.chunks) if (!body.push(chunk)) this.pause()
     this.chunks = []
+    this.watchFor(this.request.idle)
     this.call.answer({ ...this.response, body: HttpBody.raw(body) })
+  }
+
+  private pause(): void {
+    this.paused = true
+    this.controller?.pause()
+  }
+
+  private fail(
+    phase: UpstreamError["phase"],
+    cause: Error,
+    side: UpstreamError["side"] = "upstream",
+    timedOut = false
+  ): void {
+    const { origin } = this.request.upstream
+    this.end(Exit.fail(new UpstreamError({ phase, side, timedOut, origin, cause })))
+    this.breakOff(cause)
   }
 
   private end(exit: Exit.Exit<Response, UpstreamError>): void {
     if (this.over) return
-    this.leave(exit._tag === "Success")
+    this.leave(exit._tag === "Success" && !this.again)
     this.call.end(exit)
   }
 
   private leave(inOrder: boolean): void {
     this.over = true
     this.unwatch?.()
+    this.watchFor(undefined)
     if (this.begun) this.origin.end(inOrder)
   }
 
+  private watchFor(time: Duration.Duration | undefined): void {
+    if (this.silence === undefined && time === undefined) return
+    this.silence?.unwatch(this)
+    this.silence = time === undefined ? undefined : silenceOf(Math.ceil(Duration.toMillis(time)))
+    this.silence?.watch(this)
+  }
+
   private requestBody(): Readable | Uint8Array | null {
+    const body = this.bodyToSend()
+    if (body instanceof Readable) this.sending = body
+    return body
+  }
+
+  private bodyToSend(): Readable | Uint8Array | null {
     const { body, source } = this.request
     switch (body._tag) {
       case "Empty":
         return null
       case "Incoming":
-        return this.client === undefined ? NodeStream.toReadableNever(source.stream) : new RequestBody(this.client)
+        return this.client === undefined
+          ? NodeStream.toReadableNever(source.stream)
+          : new RequestBody(this.client, () => this.goOn())
       case "Uint8Array":
         return body.body
       case "Stream":
@@ -184,19 +289,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
         return body.body as Readable | Uint8Array
     }
   }
+
+  /** A client that waits with its body is told to go on when that is about to be read: there is a permit, and a connection. */
+  private goOn(): void {
+    if (/^100-continue$/i.test(this.client?.headers.expect ?? "")) serverResponse(this.request)?.writeContinue()
+  }
 }
-
-const rawOf = (controller: Dispatcher.DispatchController, headers: Http.IncomingHttpHeaders): ReadonlyArray<string> => {
-  const raw = controller.rawHeaders
-  if (Array.isArray(raw)) return raw.map((part) => typeof part === "string" ? part : part.toString("latin1"))
-  return Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, one]))
-}
-
-// undici reads it as UTF-8, and Node writes it as Latin-1.
-const bytesOf = (statusText: string | undefined): string | undefined =>
-  statusText === undefined || /^[\t -~]*$/.test(statusText) ? statusText : Buffer.from(statusText).toString("latin1")
-
-const serverResponse = ({ source }: Request): Http.ServerResponse | undefined =>
-  source.source instanceof Http.IncomingMessage
-    ? NodeHttpServerRequest.toServerResponse(source) as Http.ServerResponse
-    : undefined

@@ -2,6 +2,7 @@ import type { Upstream } from "@blackgate/http/Upstream"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Pool } from "undici"
+import { Lane } from "./Lane.ts"
 
 /**
  * The connections to one origin: one for each exchange under way.
@@ -12,14 +13,17 @@ import { Pool } from "undici"
  */
 export class Origin {
   readonly pool: Pool
+  private readonly open: (pipelining: 0 | 1) => Pool
+  private single: Pool | undefined = undefined
   private connected = 0
   /** Exchanges under way. */
   private active = 0
   /** Connections whose exchange has ended in this turn. */
   private resting = 0
 
-  constructor(pool: Pool) {
-    this.pool = pool
+  constructor(open: (pipelining: 0 | 1) => Pool) {
+    this.open = open
+    const pool = this.pool = open(1)
     pool.on("connect", () => this.connected++)
     pool.on("disconnect", () => this.connected--)
   }
@@ -27,6 +31,15 @@ export class Origin {
   /** Whether exchanges are under way, those included that undici has not heard of yet. */
   get isBusy(): boolean {
     return this.active > 0
+  }
+
+  /** Connections that were never used, and never will be again: where a pooled one was stale, the next can be too. */
+  get fresh(): Pool {
+    return this.single ??= this.open(0)
+  }
+
+  get pools(): ReadonlyArray<Pool> {
+    return this.single === undefined ? [this.pool] : [this.pool, this.single]
   }
 
   /** Begins an exchange, now or in the next turn. */
@@ -69,8 +82,8 @@ export class Origins {
     const origins = Array.from(this.origins.values())
     this.origins.clear()
     return Effect.forEach(
-      origins,
-      ({ pool }) =>
+      origins.flatMap(({ pools }) => pools),
+      (pool) =>
         Effect.promise(() => pool.close()).pipe(
           Effect.timeoutOption(drain),
           Effect.andThen(Effect.promise(() => pool.destroy())),
@@ -81,16 +94,26 @@ export class Origins {
   }
 
   private open(key: string, origin: string, connections: number | undefined): Origin {
-    const pool = new Pool(origin, { ...this.options, connections: connections ?? null, pipelining: 1, allowH2: false })
-    const opened = new Origin(pool)
     const forget = () => {
-      const { connected, pending, queued, running } = pool.stats
-      if (connected + pending + queued + running > 0 || opened.isBusy || this.origins.get(key) !== opened) return
+      if (opened.isBusy || opened.pools.some(isInUse) || this.origins.get(key) !== opened) return
       this.origins.delete(key)
-      void pool.close()
+      for (const pool of opened.pools) void pool.close()
     }
-    pool.on("disconnect", forget)
-    pool.on("connectionError", forget)
+    const opened = new Origin((pipelining) => {
+      const pool = new Pool(origin, {
+        ...this.options,
+        connections: connections ?? null,
+        pipelining,
+        allowH2: false,
+        factory: (origin, options) => new Lane(origin, options as ConstructorParameters<typeof Lane>[1])
+      })
+      pool.on("disconnect", forget)
+      pool.on("connectionError", forget)
+      return pool
+    })
     return opened
   }
 }
+
+const isInUse = ({ stats: { connected, pending, queued, running } }: Pool): boolean =>
+  connected + pending + queued + running > 0

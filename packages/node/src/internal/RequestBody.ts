@@ -7,17 +7,25 @@ import { Readable } from "node:stream"
  */
 export class RequestBody extends Readable {
   private readonly client: IncomingMessage
+  private readonly onRead: () => void
   private reading = false
 
-  constructor(client: IncomingMessage) {
+  constructor(client: IncomingMessage, onRead: () => void) {
     super({ highWaterMark: 64 * 1024 })
     this.client = client
+    this.onRead = onRead
+  }
+
+  /** Whether there is nothing to send because the client has sent nothing. */
+  get isStarved(): boolean {
+    return this.readableLength === 0 && !this.client.readableEnded
   }
 
   override _read(): void {
     const { client } = this
     if (!this.reading) {
       this.reading = true
+      this.onRead()
       client.on("data", this.onData).on("end", this.onEnd).on("error", this.onError).on("close", this.onClose)
     }
     client.resume()

@@ -1,5 +1,7 @@
+import type { HeaderList } from "@blackgate/http/HeaderList"
 import type { ServerResponse } from "node:http"
 import { Readable } from "node:stream"
+import { trail } from "./Downstream.ts"
 
 /** Where a response body comes from. */
 interface Source {
@@ -19,6 +21,14 @@ export class ResponseBody extends Readable {
     this.response = response
     // It may break off before anyone reads it.
     this.on("error", () => {})
+  }
+
+  /** The body is complete, and these fields come after it. */
+  finish(trailers: HeaderList): void {
+    const { response } = this
+    // Before the response ends, which is what its end does to whoever reads it; and not if nobody does.
+    if (trailers.length > 0 && response !== undefined) this.prependOnceListener("end", () => trail(response, trailers))
+    this.push(null)
   }
 
   override _read(): void {
