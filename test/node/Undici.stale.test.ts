@@ -139,7 +139,7 @@ describe("23. a stale pooled connection", { timeout: 30_000 }, () => {
 
   it.live("the permit is kept meanwhile", () =>
     Effect.gen(function*() {
-      let answers = (_: Wire): void => {}
+      let answers: (wire: Wire) => void = () => {}
       const upstream = yield* RawUpstream.make((wire, { wires }) =>
         Effect.gen(function*() {
           for (let n = 1;; n++) {
