@@ -1,4 +1,4 @@
-export type Fields = ReadonlyArray<readonly [name: string, value: string]>
+type Fields = ReadonlyArray<readonly [name: string, value: string]>
 
 /** What stands on the wire, as it stands there: nothing is joined, decoded or put right. Text is Latin-1. */
 export interface HttpMessage {

@@ -61,7 +61,7 @@ export const announced = (head: HeaderList): string | undefined => {
   let names: Array<string> | undefined
   for (let i = 0; i < head.length; i += 2) {
     if (head[i]!.length === 7 && head[i]!.toLowerCase() === "trailer") {
-      (names ??= []).push(...head[i + 1]!.split(",").map((name) => name.trim()))
+      ;(names ??= []).push(...head[i + 1]!.split(",").map((name) => name.trim()))
     }
   }
   if (names === undefined) return undefined

@@ -17,22 +17,44 @@ const isHttp2 = (response: object): response is Http2ServerResponse => "stream" 
 /** Passes an interim response on (RFC 9110, section 15.2). A client of HTTP/1.0 knows none. */
 export const inform = (request: Request, status: number, received: HeaderList.HeaderList): void => {
   const response = serverResponse(request)
-  if (response === undefined || response.headersSent || response.destroyed || response.req.httpVersion === "1.0") return
+  if (response === undefined || response.req.httpVersion === "1.0") return
   const fields = HeaderList.remove(HeaderList.ofResponse(received), "content-length")
-  try {
+  beforeHead(response, () => {
     if (isHttp2(response)) response.stream.additionalHeaders({ ...recordOf(fields), ":status": status })
     else if (typeof response.writeInformation === "function") response.writeInformation(status, fields as Array<string>)
     else if (status === 103) (response as Http.ServerResponse).writeEarlyHints(recordOf(fields))
+  })
+}
+
+/** Tells a client that waits with its body to go on, if it has said that it would wait. */
+export const goOn = (request: Request): void => {
+  const response = serverResponse(request)
+  if (response === undefined || !/^100-continue$/i.test(response.req.headers.expect ?? "")) return
+  beforeHead(response, () => response.writeContinue())
+}
+
+// What Node is to write of a response that is pipelined behind another, it keeps; and puts the head before that, the interim
+// response's among it.
+const beforeHead = (response: Http.ServerResponse, write: () => void): void => {
+  if (!isHttp2(response) && response.socket === null) response.once("socket", () => writeSafely(response, write))
+  else writeSafely(response, write)
+}
+
+const writeSafely = (response: Http.ServerResponse, write: () => void): void => {
+  if (response.headersSent || response.destroyed) return
+  try {
+    write()
   } catch {
-    // Node will not write it. Nobody relies on an interim response.
+    // Node will not write it. Nobody can rely on an interim response.
   }
 }
 
 const recordOf = (fields: HeaderList.HeaderList): Record<string, string | Array<string>> =>
   HeaderList.toHeaders(fields) as Record<string, string>
 
-/** Whether there can be fields after the body of a response. */
-export const takesTrailers = (request: Request): boolean => {
+/** Whether there can be fields after the body of a response: there has to be one. */
+export const takesTrailers = (request: Request, status: number): boolean => {
+  if (status === 204 || status === 205 || status === 304) return false
   const response = serverResponse(request)
   return response !== undefined && request.method !== "HEAD" && response.req.httpVersion !== "1.0"
 }

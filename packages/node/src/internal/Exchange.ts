@@ -11,7 +11,7 @@ import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
 import { watch, type Watcher } from "./Connections.ts"
-import { inform, serverResponse, takesTrailers } from "./Downstream.ts"
+import { goOn, inform, serverResponse, takesTrailers } from "./Downstream.ts"
 import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
 import type { Origin } from "./Origins.ts"
 import { bytesOf, fieldsOf } from "./received.ts"
@@ -158,7 +158,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       if (++this.interim > mostInterim) return this.fail("head", new Error("it sent interim responses without end"))
       return inform(this.request, status, fields)
     }
-    const trails = headers["transfer-encoding"] !== undefined && takesTrailers(this.request)
+    const trails = headers["transfer-encoding"] !== undefined && takesTrailers(this.request, status)
     this.response = {
       status,
       statusText: bytesOf(statusText),
@@ -278,7 +278,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       case "Incoming":
         return this.client === undefined
           ? NodeStream.toReadableNever(source.stream)
-          : new RequestBody(this.client, () => this.goOn())
+          : new RequestBody(this.client, () => goOn(this.request))
       case "Uint8Array":
         return body.body
       case "Stream":
@@ -288,10 +288,5 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       case "Raw":
         return body.body as Readable | Uint8Array
     }
-  }
-
-  /** A client that waits with its body is told to go on when that is about to be read: there is a permit, and a connection. */
-  private goOn(): void {
-    if (/^100-continue$/i.test(this.client?.headers.expect ?? "")) serverResponse(this.request)?.writeContinue()
   }
 }

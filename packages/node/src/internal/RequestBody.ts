@@ -7,6 +7,7 @@ import { Readable } from "node:stream"
  */
 export class RequestBody extends Readable {
   private readonly client: IncomingMessage
+  /** Called before the first byte is asked for: there is a permit, and a connection. */
   private readonly onRead: () => void
   private reading = false
 
