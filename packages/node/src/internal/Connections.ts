@@ -1,3 +1,4 @@
+import type { Http2Stream } from "node:http2"
 import type * as Net from "node:net"
 
 /** What has to hear of it when a client's connection closes. */
@@ -23,4 +24,11 @@ export const watch = (socket: Net.Socket, watcher: Watcher): () => void => {
   const set = watchers
   set.add(watcher)
   return () => set.delete(watcher)
+}
+
+/** The same of HTTP/2, where each request has a stream of its own. Its end comes after that of an exchange that went well. */
+export const watchStream = (stream: Http2Stream, watcher: Watcher): () => void => {
+  const gone = () => watcher.clientGone()
+  stream.once("aborted", gone).once("close", gone)
+  return () => stream.off("aborted", gone).off("close", gone)
 }

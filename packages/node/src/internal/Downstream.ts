@@ -49,7 +49,8 @@ const writeSafely = (response: Http.ServerResponse, write: () => void): void => 
   }
 }
 
-const recordOf = (fields: HeaderList.HeaderList): Record<string, string | Array<string>> =>
+/** Fields as Node takes them where it takes no list. */
+export const recordOf = (fields: HeaderList.HeaderList): Record<string, string | Array<string>> =>
   HeaderList.toHeaders(fields) as Record<string, string>
 
 /** Whether there can be fields after the body of a response: there has to be one. */

@@ -73,10 +73,12 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
 
   private dispatch(dispatcher: Dispatcher): void {
     if (this.over) return
-    const { headers, method, target } = this.request
+    const { headers, method, target, upstream } = this.request
     const options: DispatchOptions = {
       method: method as Dispatcher.HttpMethod,
       path: target,
+      // undici would take it from the `Host` header, and make another connection whenever that is another one.
+      servername: upstream.authority,
       headers: headers as Array<string>,
       body: this.requestBody(),
       // Silence is watched here. Without timers of its own, undici has none to arm for each request.

@@ -11,6 +11,7 @@ export interface Cargo {
 /** undici hands options on as they are. */
 export interface DispatchOptions extends Dispatcher.DispatchOptions {
   readonly cargo?: Cargo
+  readonly servername?: string
 }
 
 /** What undici writes behind a body in chunks. */

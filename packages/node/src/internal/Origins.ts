@@ -1,7 +1,9 @@
 import type { Upstream } from "@blackgate/http/Upstream"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import { Pool } from "undici"
+import type * as Net from "node:net"
+import { type buildConnector, Pool } from "undici"
+import { Dialer, type DialOptions, keyOf } from "./Dialer.ts"
 import { Lane } from "./Lane.ts"
 
 /**
@@ -61,26 +63,71 @@ export class Origin {
 // undici's own callback is set when ours has returned.
 const afterThisTurn = (callback: () => void): void => queueMicrotask(() => setImmediate(callback))
 
+export interface OriginsOptions extends DialOptions {
+  /** How long an idle connection is kept, where the upstream gives no hint. In milliseconds. */
+  readonly keepAlive: number
+}
+
 /** The connections to each origin. Those to an origin that nobody has asked for lately are forgotten with the last of them. */
 export class Origins {
   private readonly origins = new Map<string, Origin>()
-  private readonly options: Pool.Options
+  private readonly options: OriginsOptions
+  /** Connections that were made to find out what an upstream prefers. */
+  private readonly adopted = new Map<string, Set<Net.Socket>>()
 
-  constructor(options: Pool.Options) {
+  constructor(options: OriginsOptions) {
     this.options = options
   }
 
-  of({ connections, origin }: Upstream): Origin {
-    const key = connections === undefined ? origin : `${origin} ${connections}`
+  of(upstream: Upstream): Origin {
+    const key = keyOf(upstream)
     let known = this.origins.get(key)
-    if (known === undefined) this.origins.set(key, known = this.open(key, origin, connections))
+    if (known === undefined) this.origins.set(key, known = this.open(key, upstream))
     return known
+  }
+
+  /** Whether there are connections to an upstream. */
+  has(upstream: Upstream): boolean {
+    return this.origins.has(keyOf(upstream))
+  }
+
+  /** Takes a connection that is there already. It is used next. */
+  adopt(upstream: Upstream, socket: Net.Socket): void {
+    const key = keyOf(upstream)
+    const sockets = this.adopted.get(key) ?? new Set()
+    this.adopted.set(key, sockets.add(socket))
+    // Whoever it was made for may be gone.
+    const timer = setTimeout(() => sockets.delete(socket) && socket.destroy(), this.options.keepAlive)
+    timer.unref()
+    socket.once("close", () => {
+      clearTimeout(timer)
+      sockets.delete(socket)
+    })
+  }
+
+  private takeAdopted(key: string): Net.Socket | undefined {
+    const sockets = this.adopted.get(key)
+    if (sockets === undefined) return undefined
+    const [socket] = sockets
+    if (socket !== undefined) sockets.delete(socket)
+    if (sockets.size === 0) this.adopted.delete(key)
+    return socket
+  }
+
+  private connectorFor(key: string, upstream: Upstream): buildConnector.connector {
+    const { connect } = new Dialer(upstream, this.options, false)
+    return (to, callback) => {
+      const socket = this.takeAdopted(key)
+      if (socket === undefined || socket.destroyed) connect(to, callback)
+      else queueMicrotask(() => callback(null, socket))
+    }
   }
 
   /** Lets what is under way end by itself, for a while. */
   close(drain: Duration.Input): Effect.Effect<void> {
     const origins = Array.from(this.origins.values())
     this.origins.clear()
+    for (const sockets of this.adopted.values()) for (const socket of sockets) socket.destroy()
     return Effect.forEach(
       origins.flatMap(({ pools }) => pools),
       (pool) =>
@@ -93,7 +140,9 @@ export class Origins {
     )
   }
 
-  private open(key: string, origin: string, connections: number | undefined): Origin {
+  private open(key: string, upstream: Upstream): Origin {
+    const { connections, origin } = upstream
+    const connect = this.connectorFor(key, upstream)
     const forget = () => {
       if (opened.isBusy || opened.pools.some(isInUse) || this.origins.get(key) !== opened) return
       this.origins.delete(key)
@@ -101,7 +150,8 @@ export class Origins {
     }
     const opened = new Origin((pipelining) => {
       const pool = new Pool(origin, {
-        ...this.options,
+        connect,
+        keepAliveTimeout: this.options.keepAlive,
         connections: connections ?? null,
         pipelining,
         allowH2: false,

@@ -1,4 +1,5 @@
 import type { IncomingMessage } from "node:http"
+import { Http2ServerRequest } from "node:http2"
 import { Readable } from "node:stream"
 
 /**
@@ -6,12 +7,12 @@ import { Readable } from "node:stream"
  * that: there is an answer to send, and then the rest of it to read, or the connection to close in order.
  */
 export class RequestBody extends Readable {
-  private readonly client: IncomingMessage
+  private readonly client: IncomingMessage | Http2ServerRequest
   /** Called before the first byte is asked for: there is a permit, and a connection. */
   private readonly onRead: () => void
   private reading = false
 
-  constructor(client: IncomingMessage, onRead: () => void) {
+  constructor(client: IncomingMessage | Http2ServerRequest, onRead: () => void) {
     super({ highWaterMark: 64 * 1024 })
     this.client = client
     this.onRead = onRead
@@ -44,14 +45,23 @@ export class RequestBody extends Readable {
   }
 
   private readonly onEnd = (): void => {
-    this.push(null)
+    if (isWhole(this.client)) this.push(null)
+    else this.onError()
   }
 
-  private readonly onError = (error: Error): void => {
-    this.destroy(error)
+  private readonly onError = (): void => {
+    this.destroy(new Error("the client broke off its request"))
   }
 
   private readonly onClose = (): void => {
-    if (!this.client.readableEnded) this.destroy(new Error("the client broke off its request"))
+    if (!this.client.readableEnded) this.onError()
   }
+}
+
+// A stream that the client resets ends like one that it has ended: Node ends the request, and then tells that it is closed. One that
+// is still open, or that we have closed by our answer, was ended.
+const isWhole = (client: IncomingMessage | Http2ServerRequest): boolean => {
+  if (!(client instanceof Http2ServerRequest)) return true
+  const { stream } = client
+  return stream !== undefined && !stream.aborted && stream.rstCode === 0 && (!stream.closed || stream.writableEnded)
 }
