@@ -53,14 +53,17 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, undici = {} }: { readonly pool?: Pool.Options; readonly undici?: Undici.Options } =
-    {}
+  { pool = { maxConcurrent: 100 }, server: create = createServer, undici = {} }: {
+    readonly pool?: Pool.Options
+    readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
+    readonly undici?: Undici.Options
+  } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
     const logs: Array<string> = []
     const name = `gateway ${++gateways}`
     const group = yield* Group.make(name, { pool })
-    const server = NodeHttpServer.layer(createServer, {
+    const server = NodeHttpServer.layer(create, {
       port: 0,
       host: "127.0.0.1",
       gracefulShutdownTimeout: 10,

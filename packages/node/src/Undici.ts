@@ -46,7 +46,7 @@ export interface Http2Options {
   readonly keepAlive?: Duration.Input | undefined
   /**
    * How long nothing may come on a connection with requests under way, before the upstream is asked by a ping whether it is there. If
-   * it does not answer in 10 seconds, the connection is closed. By default it is asked only when a request was given up for which
+   * it does not answer within `connectTimeout`, the connection is closed. By default it is asked only when a request was given up for which
    * nothing had come, because servers of gRPC take regular pings for an attack: allow them there first.
    */
   readonly ping?: Duration.Input | undefined

@@ -9,6 +9,7 @@ import * as Http2 from "node:http2"
 import type { Readable } from "node:stream"
 import { bodyOf } from "./bodyOf.ts"
 import { Client } from "./Client.ts"
+import type { Watcher } from "./Connections.ts"
 import { inform, recordOf, serverResponse, takesTrailers } from "./Downstream.ts"
 import { fieldsFrom, headOf } from "./http2Fields.ts"
 import type { Http2Origin, Waiter } from "./Http2Origin.ts"
@@ -17,7 +18,6 @@ import { hasBodyStill, isIdempotent } from "./replay.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { type Silence, silenceOf, type Watched } from "./Silence.ts"
-import type { Watcher } from "./Connections.ts"
 
 const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = Http2.constants
 
@@ -35,7 +35,8 @@ export interface Instead {
 /**
  * One request to an upstream, and its response, as a stream of HTTP/2.
  *
- * A small response that came with its head is told whole, as `Exchange` does it: when all that Node tells of one read has been told.
+ * A response that came in one read is told whole, as `Exchange` does it; Node tells of each frame by itself, so it is waited for the
+ * end of this turn of the event loop.
  */
 export class Http2Exchange implements Waiter, Watcher, Watched {
   quiet = 0
@@ -207,7 +208,7 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
     stream!.once("end", () => {
       if (this.whole) this.onEnd()
     })
-    queueMicrotask(() => this.answer())
+    setImmediate(() => this.answer())
   }
 
   private onData(chunk: Buffer): void {
@@ -300,6 +301,8 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
     const { sending, stream } = this
     sending?.destroy()
     if (stream === undefined || stream.destroyed) return
+    // Node would end the request first, and half of it would look like all of it.
+    if (!stream.writableEnded) stream._final = (done) => done()
     stream.close(NGHTTP2_CANCEL)
     // What has come and was not read would keep it.
     stream.destroy()

@@ -5,7 +5,7 @@ const { NGHTTP2_CANCEL, NGHTTP2_REFUSED_STREAM } = Http2.constants
 
 /** How connections of HTTP/2 are kept. Times in milliseconds. */
 export interface SessionOptions {
-  /** How long to wait for the other end's settings. */
+  /** How long to wait for the other end's settings, and for its answer to a ping. */
   readonly connectTimeout: number
   /** How long one on which nothing is under way is kept. */
   readonly keepAlive: number
@@ -16,8 +16,6 @@ export interface SessionOptions {
 /** How much of a body may come that nobody has read: of one stream, and of them all. */
 const streamWindow = 256 * 1024
 const sessionWindow = 4 * 1024 * 1024
-/** How long the other end has to answer a ping. */
-const pingTimeout = 10_000
 /** How soon a ping may follow another. Servers take more for an attack. */
 const pingDistance = 10_000
 /** Identifiers of streams end at 2^31. */
@@ -56,6 +54,7 @@ export class Http2Session {
   private readonly session: Http2.ClientHttp2Session
   private readonly socket: Net.Socket
   private readonly keeper: Keeper
+  private readonly pingTimeout: number
   private readonly idle: NodeJS.Timeout
   private pings: NodeJS.Timeout | undefined = undefined
 
@@ -63,6 +62,7 @@ export class Http2Session {
     this.session = session
     this.socket = socket
     this.keeper = keeper
+    this.pingTimeout = options.connectTimeout
     this.idle = setTimeout(() => {
       if (this.active === 0) this.close()
     }, options.keepAlive).unref()
@@ -118,7 +118,9 @@ export class Http2Session {
 
   /** Whether one more request can go to it. */
   get isFree(): boolean {
-    return this.active < this.max && !this.suspect && !this.retired
+    const { active, max, retired, session, suspect } = this
+    // It tells that it is closed in a while.
+    return active < max && !suspect && !retired && !session.destroyed && !session.closed
   }
 
   /** How much has come, in bytes: as long as that is the same, nothing has. */
@@ -157,7 +159,7 @@ export class Http2Session {
     if (this.suspect || this.retired || heard !== this.heard || now - this.asked < pingDistance) return
     this.asked = now
     this.suspect = true
-    const timer = setTimeout(() => this.destroy(new Error("it did not answer a ping")), pingTimeout).unref()
+    const timer = setTimeout(() => this.destroy(new Error("it did not answer a ping")), this.pingTimeout).unref()
     const answered = () => {
       clearTimeout(timer)
       this.suspect = false

@@ -9,6 +9,8 @@ interface Source {
   giveUp(): void
 }
 
+const nothing = Buffer.alloc(0)
+
 /** A response body under way. It is paused at its source while nobody reads. */
 export class ResponseBody extends Readable {
   private readonly source: Source
@@ -50,6 +52,9 @@ export class ResponseBody extends Readable {
     const { response, shown } = this
     if (shown) return
     this.shown = true
-    if (this.readableLength === 0 && response?.headersSent === true) response.flushHeaders()
+    if (this.readableLength > 0 || response?.headersSent !== true) return
+    // For HTTP/1, `flushHeaders` writes what is above ASCII as UTF-8.
+    if (response.req.httpVersionMajor === 1) response.write(nothing)
+    else response.flushHeaders()
   }
 }
