@@ -53,9 +53,11 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, server: create = createServer, undici = {} }: {
+  { pool = { maxConcurrent: 100 }, server: create = createServer, transport, undici = {} }: {
     readonly pool?: Pool.Options
     readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
+    /** In place of one of its own, which closes with it. */
+    readonly transport?: Layer.Layer<Transport.Transport>
     readonly undici?: Undici.Options
   } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
@@ -71,7 +73,7 @@ export const withRoutes = (
     })
     const context = yield* Layer.build(
       HttpRouter.serve(routes(group), { disableLogger: true, disableListenLog: true }).pipe(
-        Layer.provide(Undici.layerWith({ drain: 50, ...undici })),
+        Layer.provide(transport ?? Undici.layerWith({ drain: 50, ...undici })),
         Layer.provideMerge(server),
         Layer.provide(
           Logger.layer([
