@@ -67,3 +67,21 @@ export const trail = (response: Http.ServerResponse, fields: HeaderList.HeaderLi
   for (let i = 0; i < fields.length; i += 2) pairs.push([fields[i]!, fields[i + 1]!])
   response.addTrailers(pairs)
 }
+
+/**
+ * A response without a body is all head: its stream of HTTP/2 ends with that, as clients of gRPC want it of one that failed at once.
+ * Effect writes a head before it ends a response, so Node would end the stream with a frame of its own.
+ */
+export const endWithHead = (request: Request): void => {
+  const response = serverResponse(request) as Http.ServerResponse | Http2ServerResponse | undefined
+  if (response === undefined || !isHttp2(response)) return
+  const { writeHead } = response
+  const postponed = (status: number, headers: Http.OutgoingHttpHeaders) => {
+    // Whatever comes of it, a body or the end, writes it.
+    response.writeHead = writeHead
+    response.statusCode = status
+    for (const [name, value] of Object.entries(headers)) if (value !== undefined) response.setHeader(name, value)
+    return response
+  }
+  response.writeHead = postponed as typeof writeHead
+}

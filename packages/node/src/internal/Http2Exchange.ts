@@ -10,7 +10,7 @@ import type { Readable } from "node:stream"
 import { bodyOf } from "./bodyOf.ts"
 import { Client } from "./Client.ts"
 import type { Watcher } from "./Connections.ts"
-import { inform, recordOf, serverResponse, takesTrailers } from "./Downstream.ts"
+import { endWithHead, inform, recordOf, serverResponse, takesTrailers } from "./Downstream.ts"
 import { fieldsFrom, headOf } from "./http2Fields.ts"
 import type { Http2Origin, Waiter } from "./Http2Origin.ts"
 import { type Http2Session, SettingsTimeout } from "./Http2Session.ts"
@@ -236,6 +236,7 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
   }
 
   private finish(): void {
+    if (this.body === undefined && this.response!.body._tag === "Empty") endWithHead(this.request)
     this.end(Exit.succeed(this.response!))
     // It has answered, and wants no more of the request.
     if (this.stream?.writableFinished === false) this.reset()
