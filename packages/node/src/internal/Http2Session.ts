@@ -73,6 +73,7 @@ export class Http2Session {
       this.lastServed = lastStreamId
       this.retire()
     })
+    socket.once("close", () => this.destroy())
     session.once("close", () => {
       clearTimeout(this.idle)
       clearInterval(this.pings)
@@ -97,14 +98,18 @@ export class Http2Session {
       settled = true
       clearTimeout(timer)
       session.off("close", onClose)
+      socket.off("error", onError).off("close", onClose)
       callback(begun, error)
       if (begun === undefined) session.destroy()
     }
     const onClose = () => settle(undefined, new Error("it closed the connection instead of speaking HTTP/2"))
+    const onError = (error: Error) => settle(undefined, error)
     const timer = setTimeout(() => settle(undefined, new SettingsTimeout()), options.connectTimeout)
     // Whoever has a stream on it hears of it there.
-    session.on("error", (cause) => settle(undefined, new Error("it does not speak HTTP/2", { cause })))
+    session.on("error", (cause) => settle(undefined, new Error(`it does not speak HTTP/2: ${cause.message}`, { cause })))
     session.once("close", onClose)
+    // Of TLS that fails after the handshake, as it does without a certificate, the session never hears.
+    socket.once("error", onError).once("close", onClose)
     session.once("remoteSettings", ({ maxConcurrentStreams = Infinity }) => {
       if (maxConcurrentStreams === 0) return settle(undefined, new Error("it takes no requests"))
       if (!settled) settle(new Http2Session(session, socket, keeper, options), unused)
