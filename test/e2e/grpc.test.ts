@@ -33,7 +33,9 @@ const through = (
 const texts = (messages: ReadonlyArray<Peers.Message>) => messages.map(({ text }) => text)
 
 /** What a stream of the server's says, and how it ends. */
-const collect = (call: Grpc.ClientReadableStream<Peers.Message> | Grpc.ClientDuplexStream<Peers.Message, Peers.Message>) => {
+const collect = (
+  call: Grpc.ClientReadableStream<Peers.Message> | Grpc.ClientDuplexStream<Peers.Message, Peers.Message>
+) => {
   const messages: Array<Peers.Message> = []
   const state: { status: Grpc.StatusObject | undefined } = { status: undefined }
   call.on("data", (message: Peers.Message) => messages.push(message))
@@ -186,7 +188,8 @@ describe("27. gRPC: calls", { timeout: 60_000 }, () => {
       const { client, gateway } = yield* through({ Unary: echo }, { pool: { maxConcurrent: 1000 } })
       const got = yield* Effect.forEach(
         Array.from({ length: 1000 }, (_, i) => String(i)),
-        (text) => Effect.map(Peers.unary(client, { text }), ({ error, value }) => error === null && value?.text === text),
+        (text) =>
+          Effect.map(Peers.unary(client, { text }), ({ error, value }) => error === null && value?.text === text),
         { concurrency: "unbounded" }
       )
       assert.deepStrictEqual(new Set(got), new Set([true]))
@@ -271,7 +274,10 @@ describe("27. gRPC: ends", { timeout: 60_000 }, () => {
 
   it.live("what the gateway refuses is an error that a client of gRPC knows", () =>
     Effect.gen(function*() {
-      const { client, gateway } = yield* through({ Unary: () => {} }, { pool: { maxConcurrent: 1 }, route: { timeout: 5000 } })
+      const { client, gateway } = yield* through({ Unary: () => {} }, {
+        pool: { maxConcurrent: 1 },
+        route: { timeout: 5000 }
+      })
       client.Unary({ text: "first" }, new Grpc.Metadata(), {}, () => {})
       yield* gateway.becomes("1 active, 0 queued")
       assert.strictEqual((yield* Peers.unary(client, { text: "second" })).error?.code, Grpc.status.UNAVAILABLE)

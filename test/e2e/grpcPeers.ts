@@ -28,9 +28,11 @@ const loaded = Grpc.loadPackageDefinition(
   ProtoLoader.loadSync(`${import.meta.dirname}/echo.proto`, { keepCase: true })
 )
 const { Echo } = loaded["test"] as unknown as {
-  readonly Echo: (new(address: string, credentials: Grpc.ChannelCredentials, options?: Grpc.ClientOptions) => Client) & {
-    readonly service: Grpc.ServiceDefinition<Record<keyof Handlers, Grpc.UntypedHandleCall>>
-  }
+  readonly Echo:
+    & (new(address: string, credentials: Grpc.ChannelCredentials, options?: Grpc.ClientOptions) => Client)
+    & {
+      readonly service: Grpc.ServiceDefinition<Record<keyof Handlers, Grpc.UntypedHandleCall>>
+    }
 }
 
 /** A server of `@grpc/grpc-js`, and the port it listens on. It is killed with the scope. */
@@ -46,7 +48,10 @@ export const server = (
       server.bindAsync("localhost:0", credentials, (error, port) =>
         resume(error === null ? Effect.succeed({ server, port }) : Effect.die(error)))
     }),
-    ({ server }) => Effect.sync(() => server.forceShutdown())
+    ({ server }) =>
+      Effect.sync(() =>
+        server.forceShutdown()
+      )
   )
 
 /** A client of `@grpc/grpc-js`. It is closed with the scope. */
@@ -73,7 +78,9 @@ export const unary = (
     let answer: { readonly error: Grpc.ServiceError | null; readonly value: Message | undefined } | undefined
     let status: Grpc.StatusObject | undefined
     const done = () => {
-      if (answer !== undefined && status !== undefined) resume(Effect.succeed({ ...answer, metadata: received, status }))
+      if (answer !== undefined && status !== undefined) {
+        resume(Effect.succeed({ ...answer, metadata: received, status }))
+      }
     }
     const call = client.Unary(message, metadata, options, (error, value) => {
       answer = { error, value }

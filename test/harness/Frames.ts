@@ -52,7 +52,13 @@ export const settings = (...pairs: ReadonlyArray<readonly [id: number, value: nu
 
 /** A field, literally, without indexing or Huffman coding (RFC 7541, section 6.2.2). */
 const field = (name: string, value: string): Buffer =>
-  Buffer.concat([Buffer.from([0]), lengthOf(name), Buffer.from(name, "latin1"), lengthOf(value), Buffer.from(value, "latin1")])
+  Buffer.concat([
+    Buffer.from([0]),
+    lengthOf(name),
+    Buffer.from(name, "latin1"),
+    lengthOf(value),
+    Buffer.from(value, "latin1")
+  ])
 
 const lengthOf = (text: string): Buffer => {
   if (text.length < 127) return Buffer.from([text.length])

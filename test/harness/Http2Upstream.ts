@@ -87,7 +87,8 @@ export const make = (
           asked,
           sessions,
           server,
-          request: (index) => eventually(`request ${index} at the upstream`, () => asked[index], () => `${asked.length}`)
+          request: (index) =>
+            eventually(`request ${index} at the upstream`, () => asked[index], () => `${asked.length}`)
         }))
       })
     }),
@@ -101,7 +102,9 @@ export const make = (
 /** Answers every request alike: these fields, a body, and perhaps trailers. */
 export const answering =
   (body = "ok", fields: Http2.OutgoingHttpHeaders = {}, trailers?: Http2.OutgoingHttpHeaders): Answer =>
-  ({ stream }) => {
+  (
+    { stream }
+  ) => {
     stream.respond({ ":status": 200, ...fields }, { waitForTrailers: trailers !== undefined })
     if (trailers !== undefined) stream.once("wantTrailers", () => stream.sendTrailers(trailers))
     stream.end(body)

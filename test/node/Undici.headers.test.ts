@@ -256,6 +256,21 @@ describe("8. everything else passes", { timeout: 30_000 }, () => {
       assert.deepStrictEqual(values(got, "accept"), ["text/html", "*/*"])
     }))
 
+  it.live("bytes above ASCII do so where the head is sent before there is a body, too", () =>
+    Effect.gen(function*() {
+      const upstream = yield* RawUpstream.make((wire) =>
+        Effect.andThen(
+          wire.message(),
+          Effect.sync(() => wire.send("HTTP/1.1 200 OK\r\nX-Latin: \xe4\r\nTransfer-Encoding: chunked\r\n\r\n"))
+        )
+      )
+      const gateway = yield* Gateway.start({ upstream: upstream.url })
+      const client = yield* gateway.connect
+      client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+      assert.deepStrictEqual(values(yield* client.head, "x-latin"), ["\xe4"])
+      assert.strictEqual(client.text, "")
+    }))
+
   it.live("the status and its text reach the client as they came", () =>
     Effect.gen(function*() {
       const startLine = "HTTP/1.1 299 Caf\u00c3\u00a9 Open"

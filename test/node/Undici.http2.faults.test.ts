@@ -26,15 +26,18 @@ const first = (wire: Wire) =>
     yield* wire.until("the preface", ({ received }) => received.length >= preface.length)
     assert.deepStrictEqual(wire.received.subarray(0, preface.length), preface)
     wire.take(preface.length)
-    wire.send(settings())
-    wire.send(frame(types.settings, flags.ack, 0))
+    wire.send(Buffer.concat([settings(), frame(types.settings, flags.ack, 0)]))
     return yield* next(wire)
   })
 
 /** The identifier of the next request. */
 const next = (wire: Wire) => Effect.map(nextOf(wire, types.headers), ({ stream }) => stream)
 
-const before = (script: RawUpstream.Script, route: Omit<Parameters<typeof Gateway.start>[0], "upstream"> = {}, undici = {}) =>
+const before = (
+  script: RawUpstream.Script,
+  route: Omit<Parameters<typeof Gateway.start>[0], "upstream"> = {},
+  undici = {}
+) =>
   Effect.gen(function*() {
     const upstream = yield* RawUpstream.make(script)
     const gateway = yield* Gateway.start({ upstream: yield* Upstream.make(upstream.url, { http: "2" }), ...route }, {
@@ -123,7 +126,12 @@ describe("17. HTTP/2 to the upstream: it breaks before the head", { timeout: 30_
       ))
       client.send(get)
       const got = yield* client.message()
-      assert.deepStrictEqual(got.fields.filter(([name]) => name.startsWith("x-")), [["x-c", "3"]])
+      assert.deepStrictEqual(
+        got.fields.filter(([name]) =>
+          name.startsWith("x-")
+        ),
+        [["x-c", "3"]]
+      )
     }))
 
   it.live("interim responses without end are a failure", () =>
@@ -179,7 +187,9 @@ describe("27. HTTP/2 to the upstream: there is no such connection", { timeout: 3
     }))
 })
 
-describe("23. HTTP/2 to the upstream: what it has refused is sent once more, if its body is still there", { timeout: 30_000 }, () => {
+describe("23. HTTP/2 to the upstream: what it has refused is sent once more, if its body is still there", {
+  timeout: 30_000
+}, () => {
   const refusals: Record<string, (wire: Wire, stream: number) => void> = {
     "by GOAWAY": (wire) => wire.send(goaway(0)),
     "by GOAWAY with an error": (wire) => wire.send(goaway(0, 11)),
@@ -267,7 +277,9 @@ describe("6. HTTP/2 to the upstream: half of a request never looks like all of i
     it.live(`${framing}, and the client goes away: a reset of the stream, and no END_STREAM before it`, () =>
       Effect.gen(function*() {
         const { client, gateway, upstream } = yield* before(first)
-        client.send(`POST / HTTP/1.1\r\n${host}\r\n${framing}\r\n\r\n${framing.startsWith("C") ? "hello" : "5\r\nhello\r\n"}`)
+        client.send(
+          `POST / HTTP/1.1\r\n${host}\r\n${framing}\r\n\r\n${framing.startsWith("C") ? "hello" : "5\r\nhello\r\n"}`
+        )
         const wire = yield* upstream.wire(0)
         const part = yield* nextOf(wire, types.data)
         assert.strictEqual(part.payload.toString(), "hello")
@@ -283,7 +295,9 @@ describe("6. HTTP/2 to the upstream: half of a request never looks like all of i
 describe("27. HTTP/2 to the upstream: connections that are dead", { timeout: 30_000 }, () => {
   it.live("after a request without any sign of life no others follow, until a ping is answered", () =>
     Effect.gen(function*() {
-      const { client, gateway, upstream } = yield* before(once(() => {}), { timeout: 50 }, { connectTimeout: "1 minute" })
+      const { client, gateway, upstream } = yield* before(once(() => {}), { timeout: 50 }, {
+        connectTimeout: "1 minute"
+      })
       client.send(get)
       assert.strictEqual(status(yield* client.message()), 504)
       client.send(get)

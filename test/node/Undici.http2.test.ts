@@ -4,9 +4,9 @@ import { Effect, Fiber } from "effect"
 import type { OutgoingHttpHeaders } from "node:http2"
 import { eventually, settled } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
-import { status, values } from "../harness/HttpMessage.ts"
-import { type Asked, answering, silent } from "../harness/Http2Upstream.ts"
+import { answering, type Asked, silent } from "../harness/Http2Upstream.ts"
 import * as Http2Upstream from "../harness/Http2Upstream.ts"
+import { status, values } from "../harness/HttpMessage.ts"
 import { response } from "../harness/RawUpstream.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 
@@ -60,16 +60,19 @@ describe("27. HTTP/2 to the upstream: heads", { timeout: 30_000 }, () => {
         `:authority=127.0.0.1:${upstream.port}`,
         ":path=/a%20b?c=%2F&d"
       ])
-      assert.deepStrictEqual(pairs.slice(4).filter((pair) => !/^(?:x-forwarded|forwarded|via|traceparent)/.test(pair)), [
-        "x-b=2",
-        "x-a=1",
-        "x-b=\xe4",
-        "x-empty=",
-        "user-agent=one",
-        "user-agent=two",
-        "cookie=a=1",
-        "te=trailers"
-      ])
+      assert.deepStrictEqual(
+        pairs.slice(4).filter((pair) => !/^(?:x-forwarded|forwarded|via|traceparent)/.test(pair)),
+        [
+          "x-b=2",
+          "x-a=1",
+          "x-b=\xe4",
+          "x-empty=",
+          "user-agent=one",
+          "user-agent=two",
+          "cookie=a=1",
+          "te=trailers"
+        ]
+      )
     }))
 
   it.live("10. its authority is the upstream's, or the client's Host with preserveHost", () =>
@@ -132,7 +135,9 @@ describe("21. HTTP/2 to the upstream: interim responses and trailers", { timeout
       const { client } = yield* before((asked) => {
         asked.stream.additionalHeaders({ ":status": 100 })
         asked.stream.additionalHeaders({ ":status": 103, link: "</a.css>" })
-        answering("hello", { trailer: "x-sum" }, { "x-sum": ["1", "2"], authorization: "x" } as OutgoingHttpHeaders)(asked)
+        answering("hello", { trailer: "x-sum" }, { "x-sum": ["1", "2"], authorization: "x" } as OutgoingHttpHeaders)(
+          asked
+        )
       })
       client.send(get)
       const hints = yield* client.head
@@ -305,7 +310,7 @@ describe("27. HTTP/2 to the upstream: connections", { timeout: 30_000 }, () => {
       const { gateway, upstream } = yield* before((asked) => {
         most = Math.max(most, ++now)
         asked.stream.once("close", () => now--)
-        if (most === 6) for (const each of [asked, ...held.splice(0)]) answering()(each)
+        if (most === 6) { for (const each of [asked, ...held.splice(0)]) answering()(each) }
         else held.push(asked)
       }, { upstream: { connections: 2, settings: { maxConcurrentStreams: 3 } } })
       assert.deepStrictEqual(new Set(yield* asks(gateway, 60)), new Set([200]))
@@ -343,7 +348,9 @@ describe("27. HTTP/2 to the upstream: connections", { timeout: 30_000 }, () => {
 
   it.live("one that is busy for longer stays", () =>
     Effect.gen(function*() {
-      const { client, gateway, upstream } = yield* before(silent, { settings: { undici: { http2: { keepAlive: 20 } } } })
+      const { client, gateway, upstream } = yield* before(silent, {
+        settings: { undici: { http2: { keepAlive: 20 } } }
+      })
       client.send(get)
       const first = yield* upstream.request(0)
       const second = yield* gateway.connect
@@ -360,15 +367,18 @@ describe("27. HTTP/2 to the upstream: connections", { timeout: 30_000 }, () => {
 })
 
 describe("18. HTTP/2 to the upstream: the client goes away, or time is up", { timeout: 30_000 }, () => {
-  const cancelled = (asked: Asked) => eventually("a reset of the stream", () => asked.closed !== undefined && { code: asked.closed })
+  const cancelled = (asked: Asked) =>
+    eventually("a reset of the stream", () => asked.closed !== undefined && { code: asked.closed })
 
-  for (const [when, begin] of [
-    ["before the head", () => {}],
-    ["in the middle of the body", ({ stream }: Asked) => {
-      stream.respond({ ":status": 200 })
-      stream.write("hello")
-    }]
-  ] as const) {
+  for (
+    const [when, begin] of [
+      ["before the head", () => {}],
+      ["in the middle of the body", ({ stream }: Asked) => {
+        stream.respond({ ":status": 200 })
+        stream.write("hello")
+      }]
+    ] as const
+  ) {
     it.live(`${when}: the stream is cancelled, the permit comes back, and the connection stays`, () =>
       Effect.gen(function*() {
         const { client, gateway, upstream } = yield* before(silent)

@@ -26,7 +26,14 @@ type Protocols = "1.1" | "2" | "both"
 /** An upstream over TLS, whose answer is what it knows of the connection. */
 const secure = (options: Tls.TlsOptions & { readonly speaks?: Protocols } = {}) =>
   Effect.acquireRelease(
-    Effect.callback<{ readonly url: string; readonly port: number; readonly sockets: Set<Tls.TLSSocket>; readonly server: Https.Server }>(
+    Effect.callback<
+      {
+        readonly url: string
+        readonly port: number
+        readonly sockets: Set<Tls.TLSSocket>
+        readonly server: Https.Server
+      }
+    >(
       (resume) => {
         const { speaks = "1.1", ...given } = options
         const tls = { ...local, ...given }
@@ -94,7 +101,12 @@ for (const http of ["1.1", "2"] as const) {
       Effect.gen(function*() {
         const upstream = yield* secure({ speaks })
         const got = yield* ask(yield* to(upstream.url, { http, tls: { ca: [other.cert, ca.cert] } }))
-        assert.deepStrictEqual(got, { http: http === "2" ? "2.0" : "1.1", asked: "localhost", by: "nobody", tls: "TLSv1.3" })
+        assert.deepStrictEqual(got, {
+          http: http === "2" ? "2.0" : "1.1",
+          asked: "localhost",
+          by: "nobody",
+          tls: "TLSv1.3"
+        })
         refused(yield* ask(yield* to(upstream.url, { http, tls: { ca: other.cert } })), "certificate")
         refused(yield* ask(yield* to(upstream.url, { http })), "certificate")
       }))
@@ -104,7 +116,9 @@ for (const http of ["1.1", "2"] as const) {
         const upstream = yield* secure({ speaks })
         const undici = { tls: { ca: ca.cert, minVersion: "TLSv1.3" } } as const
         assert.include(yield* ask(yield* to(upstream.url, { http, undici })), { tls: "TLSv1.3" })
-        assert.include(yield* ask(yield* to(upstream.url, { http, undici, tls: { minVersion: "TLSv1.2" } })), { asked: "localhost" })
+        assert.include(yield* ask(yield* to(upstream.url, { http, undici, tls: { minVersion: "TLSv1.2" } })), {
+          asked: "localhost"
+        })
         refused(yield* ask(yield* to(upstream.url, { http, undici, tls: { ca: other.cert } })), "certificate")
       }))
 

@@ -103,7 +103,9 @@ export const make = (
     const { hash, host, password, pathname, protocol, search, username } = parsed
     const shown = `${protocol}//${host}${pathname}`
     if (username !== "" || password !== "") return refuse(`${shown} must not hold a user or a password: set a header`)
-    if (options?.tls !== undefined && protocol === "http:") return refuse(`${shown} is not https, and has options for tls`)
+    if (options?.tls !== undefined && protocol === "http:") {
+      return refuse(`${shown} is not https, and has options for tls`)
+    }
     if (search !== "" || hash !== "") return refuse(`${shown} must not have a query or a fragment`)
     return Effect.as(
       InvalidOptions.check("upstream", schema, options ?? {}),

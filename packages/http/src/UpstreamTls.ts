@@ -52,7 +52,9 @@ const pem = Schema.String.check(
 // An address can't be a server name (RFC 6066, section 3).
 const name = Schema.String.check(
   Schema.makeFilter((text: string) =>
-    /^(?=.*[a-z_-])[\w-]+(?:\.[\w-]+)*$/i.test(text) ? undefined : `expected the name of a host, got ${JSON.stringify(text)}`
+    /^(?=.*[a-z_-])[\w-]+(?:\.[\w-]+)*$/i.test(text)
+      ? undefined
+      : `expected the name of a host, got ${JSON.stringify(text)}`
   )
 )
 

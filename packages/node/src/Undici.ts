@@ -88,7 +88,8 @@ export const layerWith = (options: Options): Layer.Layer<Transport.Transport> =>
     Transport.Transport,
     Effect.gen(function*() {
       yield* Effect.orDie(InvalidOptions.check("Undici.layer", schema, options))
-      const { connectTimeout = "10 seconds", drain = "5 seconds", http2 = {}, keepAlive = "4 seconds", tls = {} } = options
+      const { connectTimeout = "10 seconds", drain = "5 seconds", http2 = {}, keepAlive = "4 seconds", tls = {} } =
+        options
       yield* Effect.orDie(checkTls(tls))
       const context = yield* Effect.context<never>()
       const upstreams = yield* Effect.acquireRelease(

@@ -32,7 +32,11 @@ const isAbove = ({ upstream: { http, origin, tls } }: Request): Effect.Effect<ne
   tls === undefined && http !== "2"
     ? undefined
     : Effect.fail(
-      new UpstreamError({ phase: "connect", origin, cause: new Error("an HttpClient takes no options for TLS or HTTP/2") })
+      new UpstreamError({
+        phase: "connect",
+        origin,
+        cause: new Error("an HttpClient takes no options for TLS or HTTP/2")
+      })
     )
 
 const toClientRequest = (request: Request): HttpClientRequest.HttpClientRequest =>

@@ -66,7 +66,9 @@ export const contextOf = ({ ca, ...options }: Tls.SecureContextOptions): Tls.Sec
 
 /** Whether two upstreams can share connections: they have the same key. */
 export const keyOf = ({ connections, http, origin, tls }: Upstream): string =>
-  connections === undefined && tls === undefined ? `${origin} ${http}` : `${origin} ${http} ${connections} ${numberOf(tls)}`
+  connections === undefined && tls === undefined
+    ? `${origin} ${http}`
+    : `${origin} ${http} ${connections} ${numberOf(tls)}`
 
 // Options that are not the very same are others, as a certificate is a right to something.
 const numbers = new WeakMap<UpstreamTls.Options, number>()

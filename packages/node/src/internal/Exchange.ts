@@ -2,16 +2,16 @@ import type { Completion } from "@blackgate/core/Command"
 import * as HeaderList from "@blackgate/http/HeaderList"
 import type { Request, Response } from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
-import * as Http from "node:http"
-import type * as Net from "node:net"
+import type * as Http from "node:http"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
-import { watch, type Watcher } from "./Connections.ts"
-import { goOn, inform, serverResponse, takesTrailers } from "./Downstream.ts"
+import { bodyOf } from "./bodyOf.ts"
+import { Client } from "./Client.ts"
+import type { Watcher } from "./Connections.ts"
+import { inform, serverResponse, takesTrailers } from "./Downstream.ts"
 import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
 import type { Origin } from "./Origins.ts"
 import { bytesOf, fieldsOf } from "./received.ts"
@@ -38,9 +38,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Origin
-  private readonly client: Http.IncomingMessage | undefined
-  private readonly socket: Net.Socket | undefined
-  private readonly unwatch: (() => void) | undefined
+  private readonly client: Client
 
   private controller: Dispatcher.DispatchController | undefined = undefined
   private begun = false
@@ -59,14 +57,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     this.request = request
     this.call = call
     this.origin = origin
-    const source = request.source.source
-    this.client = source instanceof Http.IncomingMessage ? source : undefined
-    this.socket = this.client?.httpVersionMajor === 1 ? this.client.socket : undefined
-    this.unwatch = this.socket && watch(this.socket, this)
+    this.client = new Client(request.source, this)
   }
 
   start(): void {
-    if (this.socket?.destroyed === true) return this.end(interrupted)
+    if (this.client.isGone) return this.end(interrupted)
     this.begun = true
     this.origin.begin((dispatcher) => this.dispatch(dispatcher))
   }
@@ -205,7 +200,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
     if (this.over) return
     // A client that breaks off its request body makes undici fail. That is no failure of the upstream.
-    if (this.socket?.destroyed === true) return this.giveUp()
+    if (this.client.isGone) return this.giveUp()
     const connecting = this.controller === undefined
     if (!connecting && !this.again && isStale(this.lane, error) && isReplayable(this.request)) return this.replay()
     const phase = this.response !== undefined ? "body" : connecting ? "connect" : this.sent ? "head" : "send"
@@ -254,7 +249,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
 
   private leave(inOrder: boolean): void {
     this.over = true
-    this.unwatch?.()
+    this.client.unwatch()
     this.watchFor(undefined)
     if (this.begun) this.origin.end(inOrder)
   }
@@ -267,28 +262,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   }
 
   private requestBody(): Readable | Uint8Array | null {
-    const body = this.bodyToSend()
+    const body = bodyOf(this.request, this.client.request)
     if (body instanceof Readable) this.sending = body
     return body
-  }
-
-  private bodyToSend(): Readable | Uint8Array | null {
-    const { body, source } = this.request
-    switch (body._tag) {
-      case "Empty":
-        return null
-      case "Incoming":
-        return this.client === undefined
-          ? NodeStream.toReadableNever(source.stream)
-          : new RequestBody(this.client, () => goOn(this.request))
-      case "Uint8Array":
-        return body.body
-      case "Stream":
-        return NodeStream.toReadableNever(body.stream)
-      case "FormData":
-        return Readable.fromWeb(new Response(body.formData).body as Parameters<typeof Readable.fromWeb>[0])
-      case "Raw":
-        return body.body as Readable | Uint8Array
-    }
   }
 }

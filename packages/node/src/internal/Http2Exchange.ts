@@ -303,7 +303,7 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
     sending?.destroy()
     if (stream === undefined || stream.destroyed) return
     // Node would end the request first, and half of it would look like all of it.
-    if (!stream.writableEnded) stream._final = (done) => done()
+    if (!stream.writableEnded) Object.assign(stream, { _final: (done: () => void) => done() })
     stream.close(NGHTTP2_CANCEL)
     // What has come and was not read would keep it.
     stream.destroy()

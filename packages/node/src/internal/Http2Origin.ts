@@ -106,7 +106,7 @@ export class Http2Origin implements Keeper {
     }
     this.serving = false
     while (this.needsAnother) this.open()
-    if (this.closing && this.waiting.size === 0) for (const session of this.sessions) session.close()
+    if (this.closing && this.waiting.size === 0) { for (const session of this.sessions) session.close() }
     if (this.isEmpty) this.options.empty()
   }
 

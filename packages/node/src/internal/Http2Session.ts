@@ -106,7 +106,10 @@ export class Http2Session {
     const onError = (error: Error) => settle(undefined, error)
     const timer = setTimeout(() => settle(undefined, new SettingsTimeout()), options.connectTimeout)
     // Whoever has a stream on it hears of it there.
-    session.on("error", (cause) => settle(undefined, new Error(`it does not speak HTTP/2: ${cause.message}`, { cause })))
+    session.on(
+      "error",
+      (cause) => settle(undefined, new Error(`it does not speak HTTP/2: ${cause.message}`, { cause }))
+    )
     session.once("close", onClose)
     // Of TLS that fails after the handshake, as it does without a certificate, the session never hears.
     socket.once("error", onError).once("close", onClose)

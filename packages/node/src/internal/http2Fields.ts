@@ -20,7 +20,9 @@ export const headOf = ({ headers, method, target, upstream }: Request): Array<st
     const name = headers[i]!.toLowerCase()
     const value = headers[i + 1]!
     if (name === "host") authority = value
-    else if (name === "te" ? value.toLowerCase() === "trailers" : !connectionSpecific.has(name)) fields.push(name, value)
+    else if (name === "te" ? value.toLowerCase() === "trailers" : !connectionSpecific.has(name)) {
+      fields.push(name, value)
+    }
   }
   const scheme = upstream.origin.startsWith("https:") ? "https" : "http"
   return [":method", method, ":scheme", scheme, ":authority", authority, ":path", target, ...fields]
