@@ -11,19 +11,23 @@ const hints = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\nLink: 
 const unasked = "HTTP/1.1 100 Continue\r\n\r\n"
 
 /** An upstream that does this each time it has been asked, on one connection. */
-const onceAsked = (then: (wire: Wire) => unknown) =>
+const onceAsked = (then: (wire: Wire) => void | Effect.Effect<void>) =>
   Effect.gen(function*() {
     const upstream = yield* RawUpstream.make((wire) =>
       Effect.gen(function*() {
         for (;;) {
           yield* wire.message()
-          then(wire)
+          yield* then(wire) ?? Effect.void
         }
       })
     )
     const gateway = yield* Gateway.start({ upstream: upstream.url })
     return { upstream, gateway, client: yield* gateway.connect }
   })
+
+/** Each read by itself, as a rule. */
+const inPieces = (wire: Wire, pieces: ReadonlyArray<string>) =>
+  Effect.forEach(pieces, (piece) => Effect.delay(Effect.sync(() => wire.send(piece)), 2), { discard: true })
 
 describe("21. interim responses pass on", { timeout: 30_000 }, () => {
   it.live("103 Early Hints arrive before the final head is there, each Link of its own", () =>
@@ -124,9 +128,7 @@ describe("21. an upstream that sends 100 unasked does not fail the request", { t
   for (const [how, pieces] of Object.entries(sent)) {
     it.live(how, () =>
       Effect.gen(function*() {
-        const { client, gateway, upstream } = yield* onceAsked((wire) => {
-          for (const [i, piece] of pieces.entries()) setTimeout(() => wire.send(piece), i * 2)
-        })
+        const { client, gateway, upstream } = yield* onceAsked((wire) => inPieces(wire, pieces))
         for (const _ of [1, 2]) {
           client.send(get)
           const got = yield* client.message()
@@ -144,11 +146,7 @@ describe("21. an upstream that sends 100 unasked does not fail the request", { t
     Effect.gen(function*() {
       const all = unasked + hints + unasked + final
       let cut = 0
-      const { client, gateway } = yield* onceAsked((wire) => {
-        const at = cut
-        wire.send(all.slice(0, at))
-        setTimeout(() => wire.send(all.slice(at)), 2)
-      })
+      const { client, gateway } = yield* onceAsked((wire) => inPieces(wire, [all.slice(0, cut), all.slice(cut)]))
       for (cut = 1; cut < all.length; cut++) {
         client.send(get)
         assert.strictEqual(status(yield* client.head), 103, `cut at ${cut}`)
