@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
 import { Effect } from "effect"
 import * as Http2 from "node:http2"
+import { authority } from "../harness/Certificates.ts"
 import { eventually, settled } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
 import * as Peers from "./grpcPeers.ts"
@@ -181,6 +182,24 @@ describe("27. gRPC: calls", { timeout: 60_000 }, () => {
       const { error, value } = yield* Peers.unary(client, { payload })
       assert.strictEqual(error, null)
       assert.isTrue(payload.equals(value!.payload!))
+    }))
+
+  it.live("28. over TLS, where each side shows its certificate", () =>
+    Effect.gen(function*() {
+      const ca = authority()
+      const { cert, key } = ca.issue("localhost")
+      const pair = { cert_chain: Buffer.from(cert), private_key: Buffer.from(key) }
+      const upstream = yield* Peers.server(
+        { Unary: echo },
+        Grpc.ServerCredentials.createSsl(Buffer.from(ca.cert), [pair], true)
+      )
+      const tls = { ca: ca.cert, ...ca.issue("/CN=gateway") }
+      for (const http of ["2", "auto"] as const) {
+        const to = yield* Upstream.make(`https://localhost:${upstream.port}`, { http, tls })
+        const gateway = yield* Gateway.start({ upstream: to }, { server: () => Http2.createServer() })
+        const client = yield* Peers.client(gateway.port)
+        assert.strictEqual((yield* Peers.unary(client, { text: "hello" })).value?.text, "hello")
+      }
     }))
 
   it.live("1,000 calls at once, on a pool that holds them", () =>

@@ -1,7 +1,11 @@
-import { type Proxy, Upstream } from "@blackgate/http"
+import { type Proxy, Transport, Upstream } from "@blackgate/http"
+import { Undici } from "@blackgate/node"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber } from "effect"
+import { Context, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { HttpBody, HttpServerRequest } from "effect/http"
 import type { OutgoingHttpHeaders } from "node:http2"
+import type { Readable } from "node:stream"
+import { text } from "node:stream/consumers"
 import { eventually, settled } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
 import { answering, type Asked, silent } from "../harness/Http2Upstream.ts"
@@ -364,6 +368,39 @@ describe("27. HTTP/2 to the upstream: connections", { timeout: 30_000 }, () => {
       first.stream.end(" world")
       assert.strictEqual((yield* client.message()).body.toString(), "hello world")
     }))
+})
+
+describe("27. HTTP/2 to the upstream: the layer closes", { timeout: 30_000 }, () => {
+  for (const ends of [true, false]) {
+    it.live(`what is under way ${ends ? "may end by itself" : "is cut when it does not end in time"}`, () =>
+      Effect.gen(function*() {
+        const upstream = yield* Http2Upstream.make(({ stream }) => {
+          stream.respond({ ":status": 200 })
+          stream.write("hello")
+        })
+        const scope = yield* Scope.make()
+        const context = yield* Layer.buildWithScope(Undici.layerWith({ drain: ends ? "1 hour" : 50 }), scope)
+        let exit: Exit.Exit<Transport.Response, unknown> | undefined
+        let head: Transport.Response | undefined
+        Context.get(context, Transport.Transport).send({
+          upstream: yield* Upstream.make(upstream.url, { http: "2" }),
+          method: "GET",
+          target: "/",
+          headers: [],
+          body: HttpBody.empty,
+          source: HttpServerRequest.fromWeb(new Request("http://gateway.test/")),
+          idle: undefined
+        }, { answer: (response) => head = response, end: (is) => exit = is })
+        const { body } = yield* eventually("the head", () => head)
+        const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
+        if (ends) upstream.asked[0]!.stream.end(" world")
+        const read = yield* Effect.exit(Effect.tryPromise(() => text((body as HttpBody.Raw).body as Readable)))
+        assert.strictEqual(read._tag === "Success" ? read.value : "cut", ends ? "hello world" : "cut")
+        assert.strictEqual((yield* eventually("the end", () => exit))._tag, ends ? "Success" : "Failure")
+        yield* Fiber.join(closing)
+        yield* eventually("the end of the connection", () => upstream.sessions[0]!.destroyed)
+      }))
+  }
 })
 
 describe("18. HTTP/2 to the upstream: the client goes away, or time is up", { timeout: 30_000 }, () => {

@@ -14,12 +14,13 @@ import { endWithHead, inform, recordOf, serverResponse, takesTrailers } from "./
 import { fieldsFrom, headOf } from "./http2Fields.ts"
 import type { Http2Origin, Waiter } from "./Http2Origin.ts"
 import { type Http2Session, SettingsTimeout } from "./Http2Session.ts"
-import { hasBodyStill, isIdempotent } from "./replay.ts"
+import { cancel, onEnded } from "./http2Stream.ts"
+import { isRepeatable } from "./replay.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { type Silence, silenceOf, type Watched } from "./Silence.ts"
 
-const { NGHTTP2_CANCEL, NGHTTP2_FLAG_END_STREAM } = Http2.constants
+const { NGHTTP2_FLAG_END_STREAM } = Http2.constants
 
 const interrupted = Exit.interrupt()
 
@@ -123,11 +124,7 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
   }
 
   private listenTo(stream: Http2.ClientHttp2Stream): void {
-    const { push } = stream
-    stream.push = (chunk, encoding) => {
-      if (chunk === null && !stream.closed && !stream.destroyed) this.whole = true
-      return push.call(stream, chunk, encoding)
-    }
+    onEnded(stream, () => this.whole = true)
     stream.on("headers", (headers, _, raw) => this.onInterim(Number(headers[":status"]), raw))
     stream.once("response", (headers, flags, raw) => this.onResponse(Number(headers[":status"]), flags, raw))
     stream.once("trailers", (_, __, raw) => this.rawTrailers = raw)
@@ -204,17 +201,15 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
     }
     if (flags & NGHTTP2_FLAG_END_STREAM) return this.finish()
     if (this.sent) this.watchFor(undefined)
-    stream!.on("data", (chunk: Buffer) => this.onData(chunk))
+    stream!.on("data", (chunk: Buffer) => {
+      this.quiet = 0
+      if (this.body === undefined) this.chunks.push(chunk)
+      else if (!this.body.push(chunk)) this.pause()
+    })
     stream!.once("end", () => {
       if (this.whole) this.onEnd()
     })
     setImmediate(() => this.answer())
-  }
-
-  private onData(chunk: Buffer): void {
-    this.quiet = 0
-    if (this.body === undefined) this.chunks.push(chunk)
-    else if (!this.body.push(chunk)) this.pause()
   }
 
   private onEnd(): void {
@@ -246,17 +241,10 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
     if (this.over) return
     const { error, response, sent, session } = this
     if (this.client.isGone) return this.giveUp()
-    if (response === undefined && !this.again && this.isRepeatable(stream)) return this.repeat()
+    const begun = { stream, session: session!, heard: this.heard }
+    if (response === undefined && !this.again && isRepeatable(this.request, begun)) return this.repeat()
     const phase = response !== undefined ? "body" : sent ? "head" : "send"
     this.fail(phase, error ?? new Error(session!.isGone ? "it closed the connection" : "it reset the stream"))
-  }
-
-  private isRepeatable(stream: Http2.ClientHttp2Stream): boolean {
-    const session = this.session!
-    if (!hasBodyStill(this.request)) return false
-    if (session.hasRefused(stream)) return true
-    // The connection had been closed by the other end at about the time that this began (RFC 9112, section 9.3.1).
-    return session.isGone && session.wasUsed && session.heard === this.heard && isIdempotent(this.request)
   }
 
   private repeat(): void {
@@ -299,14 +287,8 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
   }
 
   private reset(): void {
-    const { sending, stream } = this
-    sending?.destroy()
-    if (stream === undefined || stream.destroyed) return
-    // Node would end the request first, and half of it would look like all of it.
-    if (!stream.writableEnded) Object.assign(stream, { _final: (done: () => void) => done() })
-    stream.close(NGHTTP2_CANCEL)
-    // What has come and was not read would keep it.
-    stream.destroy()
+    this.sending?.destroy()
+    if (this.stream !== undefined) cancel(this.stream)
   }
 
   private end(exit: Exit.Exit<Response, UpstreamError>): void {
