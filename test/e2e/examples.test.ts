@@ -13,6 +13,7 @@ const programs: Record<string, ReadonlyArray<string>> = {
     "signed in: false",
     "policies: fallback, outcomes, timeout, pool"
   ],
+  "grpc.ts": ["hello world", "5 NOT_FOUND: nobody is there", "1, 2, 3"],
   "overload.ts": [
     "prefetch 1: found",
     "prefetch 2: shed",

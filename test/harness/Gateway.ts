@@ -4,7 +4,7 @@ import { Tunnel, Undici } from "@blackgate/node"
 import { NodeHttpServer } from "@effect/platform-node"
 import { Cause, Context, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { type HttpPlatform, HttpRouter, HttpServer, type HttpServerResponse } from "effect/http"
-import { createServer } from "node:http"
+import * as Http from "node:http"
 import type * as Net from "node:net"
 import { eventuallyEqual } from "./eventually.ts"
 import { connect, type Wire } from "./Wire.ts"
@@ -56,11 +56,14 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, tunnels = true, undici = {} }: {
+  { pool = { maxConcurrent: 100 }, server: create = () => Http.createServer(), transport, tunnels = true, undici = {} }: {
     readonly pool?: Pool.Options
-    readonly undici?: Undici.Options
+    readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
+    /** In place of one of its own, which closes with it. */
+    readonly transport?: Layer.Layer<Transport.Transport>
     /** Whether its server lets connections become tunnels. */
     readonly tunnels?: boolean
+    readonly undici?: Undici.Options
   } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
@@ -69,11 +72,11 @@ export const withRoutes = (
     const group = yield* Group.make(name, { pool })
     const clients = new Set<Net.Socket>()
     const server = NodeHttpServer.layer(() => {
-      const listener = createServer().on("connection", (socket: Net.Socket) => {
+      const listener = create().on("connection", (socket: Net.Socket) => {
         clients.add(socket)
         socket.once("close", () => clients.delete(socket))
       })
-      return tunnels ? Tunnel.accept(listener) : listener
+      return tunnels && listener instanceof Http.Server ? Tunnel.accept(listener) : listener
     }, {
       port: 0,
       host: "127.0.0.1",
@@ -82,7 +85,7 @@ export const withRoutes = (
     })
     const context = yield* Layer.build(
       HttpRouter.serve(routes(group), { disableLogger: true, disableListenLog: true }).pipe(
-        Layer.provide(Undici.layerWith({ drain: 50, ...undici })),
+        Layer.provide(transport ?? Undici.layerWith({ drain: 50, ...undici })),
         Layer.provideMerge(server),
         Layer.provide(
           Logger.layer([

@@ -1,16 +1,20 @@
+type Fields = ReadonlyArray<readonly [name: string, value: string]>
+
 /** What stands on the wire, as it stands there: nothing is joined, decoded or put right. Text is Latin-1. */
 export interface HttpMessage {
   readonly startLine: string
   /** Names and values in their order, spelled as sent. */
-  readonly fields: ReadonlyArray<readonly [name: string, value: string]>
+  readonly fields: Fields
   readonly body: Buffer
   /** What says where the body ends. */
   readonly framing: "none" | "length" | "chunked" | "close"
+  /** The fields after a body in chunks. */
+  readonly trailers: Fields
   /** How many bytes it took up. */
   readonly length: number
 }
 
-export interface Head extends Omit<HttpMessage, "body" | "framing"> {}
+export interface Head extends Omit<HttpMessage, "body" | "framing" | "trailers"> {}
 
 const blank = Buffer.from("\r\n\r\n")
 
@@ -19,11 +23,12 @@ export const parseHead = (bytes: Buffer): Head | undefined => {
   const end = bytes.indexOf(blank)
   if (end < 0) return undefined
   const [startLine, ...lines] = bytes.toString("latin1", 0, end).split("\r\n")
-  const fields = lines.map((line) => {
-    const colon = line.indexOf(":")
-    return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+/, "")] as const
-  })
-  return { startLine: startLine!, fields, length: end + blank.length }
+  return { startLine: startLine!, fields: lines.map(fieldOf), length: end + blank.length }
+}
+
+const fieldOf = (line: string): Fields[number] => {
+  const colon = line.indexOf(":")
+  return [line.slice(0, colon), line.slice(colon + 1).replace(/^[ \t]+/, "")]
 }
 
 /** All values of a name, whatever its case. */
@@ -33,7 +38,9 @@ export const values = ({ fields }: Pick<Head, "fields">, name: string): Array<st
 /** The status of a response. */
 export const status = ({ startLine }: Pick<Head, "startLine">): number => Number(startLine.split(" ")[1])
 
-const chunks = (bytes: Buffer): { readonly body: Buffer; readonly length: number } | undefined => {
+const chunks = (
+  bytes: Buffer
+): { readonly body: Buffer; readonly trailers: Fields; readonly length: number } | undefined => {
   const parts: Array<Buffer> = []
   for (let at = 0;;) {
     const line = bytes.indexOf("\r\n", at)
@@ -42,10 +49,11 @@ const chunks = (bytes: Buffer): { readonly body: Buffer; readonly length: number
     if (!(size >= 0)) throw new Error(`no chunk size: ${JSON.stringify(bytes.toString("latin1", at, line))}`)
     const start = line + 2
     if (size === 0) {
-      const end = bytes.indexOf("\r\n", start)
+      // The line of the last chunk ends as the one before a blank line does.
+      const end = bytes.indexOf(blank, line)
       if (end < 0) return undefined
-      if (end !== start) throw new Error("trailers are not expected here")
-      return { body: Buffer.concat(parts), length: end + 2 }
+      const trailers = end === line ? [] : bytes.toString("latin1", start, end).split("\r\n").map(fieldOf)
+      return { body: Buffer.concat(parts), trailers, length: end + blank.length }
     }
     if (bytes.length < start + size + 2) return undefined
     parts.push(bytes.subarray(start, start + size))
@@ -61,10 +69,16 @@ export const parse = (
   const head = parseHead(bytes)
   if (head === undefined) return undefined
   const rest = bytes.subarray(head.length)
-  const is = (framing: HttpMessage["framing"], body: Buffer, length: number): HttpMessage => ({
+  const is = (
+    framing: HttpMessage["framing"],
+    body: Buffer,
+    length: number,
+    trailers: Fields = []
+  ): HttpMessage => ({
     ...head,
     framing,
     body,
+    trailers,
     length: head.length + length
   })
   const response = head.startLine.startsWith("HTTP/")
@@ -74,7 +88,7 @@ export const parse = (
   }
   if (values(head, "transfer-encoding").length > 0) {
     const found = chunks(rest)
-    return found && is("chunked", found.body, found.length)
+    return found && is("chunked", found.body, found.length, found.trailers)
   }
   const [length] = values(head, "content-length")
   if (length !== undefined) {

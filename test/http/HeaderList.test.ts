@@ -89,3 +89,46 @@ describe("8. between a list and Effect's headers", () => {
     }))
   })
 })
+
+describe("7. what passes on", () => {
+  it("ofResponse drops hop-by-hop fields, and those that Connection names", () => {
+    const list = [
+      "Connection",
+      "x-hop",
+      "X-Hop",
+      "1",
+      "Keep-Alive",
+      "timeout=5",
+      "Via",
+      "1.1 a",
+      "Link",
+      "a",
+      "Link",
+      "b"
+    ]
+    assert.deepStrictEqual(HeaderList.ofResponse(list), ["Via", "1.1 a", "Link", "a", "Link", "b"])
+  })
+
+  it("trailers are those that change nothing of how the message is read, spelled as they came, in order", () => {
+    const head = ["Connection", "x-hop"]
+    const passed = ["X-Sum", "1", "x-sum", "", "grpc-status", "0"]
+    const dropped = [
+      "X-Hop",
+      "1",
+      "TE",
+      "trailers",
+      "Content-Length",
+      "1",
+      "Set-Cookie",
+      "a",
+      ":path",
+      "/",
+      "a b",
+      "1",
+      "c",
+      "\r\n"
+    ]
+    assert.deepStrictEqual(HeaderList.trailers([...dropped, ...passed], head), passed)
+    assert.deepStrictEqual(HeaderList.trailers(head)([]), [])
+  })
+})

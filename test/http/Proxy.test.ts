@@ -531,6 +531,7 @@ describe("options that make no sense end the building of the layer, and are name
     [{ timeout: NaN }, "timeout: "],
     [{ timeout: Infinity }, "timeout: "],
     [{ timeout: "soon" }, "timeout: "],
+    [{ headTimeout: 0 }, "headTimeout: "],
     [{ idle: 0 }, "idle: "],
     [{ total: "0 seconds" }, "total: "],
     [{ priority: "highest" }, "priority: "],

@@ -1,5 +1,5 @@
 import { CommandMetrics, Group, Pool } from "@blackgate/core"
-import { Proxy, Transport } from "@blackgate/http"
+import { Proxy, Transport, Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, Metric, type Scope, Stream } from "effect"
 import { FetchHttpClient, HttpRouter, HttpServerResponse } from "effect/http"
@@ -13,7 +13,7 @@ let groups = 0
 
 /** A gateway as a Web handler, over a transport. */
 const gateway = (
-  upstream: string,
+  upstream: string | Upstream.Upstream,
   transport: Layer.Layer<Transport.Transport>,
   options: {
     readonly preserveHost?: boolean
@@ -60,6 +60,15 @@ const overWire = (answer: string | Uint8Array) =>
   })
 
 describe("layerHttpClient", { timeout: 30_000 }, () => {
+  for (const options of [{ tls: { minVersion: "TLSv1.3" } }, { http: "2" }] as const) {
+    it.live(`28. never connects with less than was asked for: ${JSON.stringify(options)} is a 502`, () =>
+      Effect.gen(function*() {
+        const { fetch, logs } = yield* gateway(yield* Upstream.make("https://127.0.0.1:1", options), overFetch)
+        assert.strictEqual((yield* fetch("/")).status, 502)
+        assert.include(logs.join(), "takes no options for TLS or HTTP/2")
+      }))
+  }
+
   it.live("carries the method, the target, the fields and the body", () =>
     Effect.gen(function*() {
       const { fetch, seen, upstream } = yield* overWire(response("hi", "X-A: 1", "Content-Type: text/plain"))

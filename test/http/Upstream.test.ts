@@ -32,6 +32,15 @@ describe("a URL", () => {
       assert.strictEqual((yield* Upstream.make("http://a.test", { connections: 2 })).connections, 2)
     }))
 
+  it.effect("is spoken to in HTTP/1.1, with no options for TLS, unless it says otherwise", () =>
+    Effect.gen(function*() {
+      const plain = yield* Upstream.make("https://a.test")
+      assert.deepStrictEqual([plain.http, plain.tls], ["1.1", undefined])
+      const tls = { minVersion: "TLSv1.3" } as const
+      const other = yield* Upstream.make("https://a.test", { http: "auto", tls })
+      assert.deepStrictEqual([other.http, other.tls], ["auto", tls])
+    }))
+
   it.effect("is an upstream, and nothing else is", () =>
     Effect.gen(function*() {
       assert.isTrue(Upstream.isUpstream(yield* Upstream.make("http://a.test")))
@@ -96,6 +105,37 @@ describe("what is no such URL is refused, and named", () => {
         )
       }))
   }
+
+  const pem = "-----BEGIN CERTIFICATE-----"
+  const wrong: ReadonlyArray<readonly [options: object, problem: string]> = [
+    [{ http: "3" }, "http: "],
+    [{ tls: { ca: "a" } }, "tls.ca: "],
+    [{ tls: { ca: [] } }, "tls.ca"],
+    [{ tls: { cert: pem } }, "tls: expected cert and key together, got only cert"],
+    [{ tls: { key: pem } }, "tls: expected cert and key together, got only key"],
+    [{ tls: { passphrase: "hunter2" } }, "tls: expected key with passphrase"],
+    [{ tls: { serverName: "" } }, "tls.serverName: expected the name of a host"],
+    [{ tls: { serverName: "10.0.0.1" } }, "tls.serverName: expected the name of a host"],
+    [{ tls: { serverName: "::1" } }, "tls.serverName: expected the name of a host"],
+    [{ tls: { minVersion: "TLSv1.1" } }, "tls.minVersion: "],
+    [{ tls: { verify: false } }, "tls.verify: "],
+    [{ tls: { verify: "off" } }, "tls.verify: "],
+    [{ tls: { rejectUnauthorized: false } }, "rejectUnauthorized"]
+  ]
+  for (const [options, problem] of wrong) {
+    it.effect(JSON.stringify(options), () =>
+      Effect.gen(function*() {
+        const refused = yield* Effect.flip(Upstream.make("https://a.test", options))
+        assert.include(refused.message, problem)
+        assert.notInclude(refused.message, "hunter2")
+      }))
+  }
+
+  it.effect("options for TLS without TLS", () =>
+    Effect.gen(function*() {
+      const refused = yield* Effect.flip(Upstream.make("http://a.test", { tls: { verify: "on" } }))
+      assert.strictEqual(refused.message, "upstream: http://a.test/ is not https, and has options for tls")
+    }))
 
   it.effect("an option that nobody knows", () =>
     Effect.gen(function*() {

@@ -1,5 +1,5 @@
 import { CommandError } from "@blackgate/core"
-import { Proxy } from "@blackgate/http"
+import { Proxy, UpstreamError } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Duration, Effect } from "effect"
 import { HttpServerResponse } from "effect/http"
@@ -12,8 +12,13 @@ const answerTo = (failure: Proxy.Failure): { readonly status: number; readonly r
 const limited = (millis: number) => new CommandError.RateLimited("api", "get", "tenant 1", 10, millis, false)
 const open = (millis: number) => new CommandError.CircuitOpen("api", "get", "get", "open", millis)
 
+const broken = (timedOut: boolean) =>
+  new UpstreamError.UpstreamError({ phase: "head", timedOut, origin: "http://a.test", cause: "it was silent" })
+
 describe("a failure answers", () => {
   const answers: ReadonlyArray<readonly [Proxy.Failure, number, string | undefined]> = [
+    [broken(false), 502, undefined],
+    [broken(true), 504, undefined],
     [limited(1500), 429, "2"],
     [open(1500), 503, "2"],
     [new CommandError.PoolFull("api", "get", { active: 1, queued: 0, maxConcurrent: 1, maxQueued: 0 }), 503, "1"],
@@ -22,7 +27,7 @@ describe("a failure answers", () => {
     [new CommandError.CommandTimeout("api", "get", "timeout", Duration.seconds(1), true), 504, undefined]
   ]
   for (const [failure, status, retryAfter] of answers) {
-    it(`${failure._tag}: ${status}`, () => {
+    it(`${failure._tag}${"timedOut" in failure && failure.timedOut ? ", of the time" : ""}: ${status}`, () => {
       assert.deepStrictEqual(answerTo(failure), { status, retryAfter })
     })
   }

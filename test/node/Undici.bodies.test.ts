@@ -213,6 +213,44 @@ describe("20. responses without a body", { timeout: 30_000 }, () => {
       assert.strictEqual(seen[0]!.startLine, "HEAD /a HTTP/1.1")
     }))
 
+  it.live("HEAD keeps a Content-Length of 0", () =>
+    Effect.gen(function*() {
+      const { client } = yield* answered("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+      client.send(head("HEAD / HTTP/1.1"))
+      assert.deepStrictEqual(values(yield* client.message({ bodiless: true }), "content-length"), ["0"])
+      assert.strictEqual(client.text, "")
+    }))
+
+  it.live("HEAD with a body of its own is sent on with it", () =>
+    Effect.gen(function*() {
+      const { client, seen } = yield* answered("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")
+      client.send(head("HEAD / HTTP/1.1", "Content-Length: 5") + "hello")
+      assert.deepStrictEqual(values(yield* client.message({ bodiless: true }), "content-length"), ["1234"])
+      assert.strictEqual(seen[0]!.body.toString(), "hello")
+      assert.strictEqual(client.text, "")
+    }))
+
+  for (const framing of ["Content-Length: 0", "Content-Length: 5", "Transfer-Encoding: chunked"]) {
+    it.live(`204 loses its ${framing}`, () =>
+      Effect.gen(function*() {
+        const { client } = yield* answered(`HTTP/1.1 204 No Content\r\n${framing}\r\n\r\n`)
+        client.send(get)
+        const got = yield* client.message()
+        assert.strictEqual(status(got), 204)
+        assert.deepStrictEqual(values(got, "content-length"), [])
+        assert.deepStrictEqual(values(got, "transfer-encoding"), [])
+        yield* stillInStep(client)
+      }))
+  }
+
+  it.live("304 has no Transfer-Encoding", () =>
+    Effect.gen(function*() {
+      const { client } = yield* answered("HTTP/1.1 304 Not Modified\r\nTransfer-Encoding: chunked\r\n\r\n")
+      client.send(get)
+      assert.deepStrictEqual(values(yield* client.message(), "transfer-encoding"), [])
+      yield* stillInStep(client)
+    }))
+
   it.live("204 has neither body nor length, and leaves the connection in step", () =>
     Effect.gen(function*() {
       const { client } = yield* answered("HTTP/1.1 204 No Content\r\nX-A: 1\r\n\r\n")

@@ -21,17 +21,23 @@ describe("options that make no sense end the building of the layer, and are name
     [{ keepAlive: -1 }, "keepAlive: "],
     [{ keepAlive: Infinity }, "keepAlive: "],
     [{ drain: "never" }, "drain: "],
+    [{ http2: { keepAlive: 0 } }, "http2.keepAlive: "],
+    [{ http2: { ping: Infinity } }, "http2.ping: "],
+    [{ http2: { pings: 1000 } }, "http2.pings: "],
     [{ connections: 1 }, "connections: "]
   ]
   for (const [options, name] of bad) {
-    it.effect(Object.entries(options).flat().join(": "), () =>
-      Effect.gen(function*() {
-        const exit = yield* Effect.exit(Layer.build(Undici.layerWith(options)))
-        assert.isTrue(Exit.isFailure(exit))
-        const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
-        assert.instanceOf(defect, InvalidOptions.InvalidOptions)
-        assert.include(defect.message, `Undici.layer: ${name}`)
-      }))
+    it.effect(
+      JSON.stringify(options, (_, value) => typeof value === "number" ? String(value) : value),
+      () =>
+        Effect.gen(function*() {
+          const exit = yield* Effect.exit(Layer.build(Undici.layerWith(options)))
+          assert.isTrue(Exit.isFailure(exit))
+          const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+          assert.instanceOf(defect, InvalidOptions.InvalidOptions)
+          assert.include(defect.message, `Undici.layer: ${name}`)
+        })
+    )
   }
 })
 

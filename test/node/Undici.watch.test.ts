@@ -110,7 +110,7 @@ describe("18. the transport notices by itself that a client has left", { timeout
       Effect.gen(function*() {
         const events: Array<string> = []
         const { client2 } = yield* server((source) => {
-          const body = new RequestBody(source.source as Http2.Http2ServerRequest, undefined)
+          const body = new RequestBody(source.source as Http2.Http2ServerRequest, undefined, () => {})
           body.on("data", (chunk: Buffer) => events.push(String(chunk)))
           body.on("end", () => events.push("end")).on("error", ({ name }) => events.push(name))
         })
@@ -130,7 +130,7 @@ describe("18. the transport notices by itself that a client has left", { timeout
     Effect.gen(function*() {
       const raw = yield* RawUpstream.make(() => Effect.void)
       const upstream = yield* Upstream.make(raw.url)
-      const origin = new Origins({}).of(upstream)
+      const origin = new Origins({ connectTimeout: 1000, keepAlive: 1000, tls: {}, warn: () => {} }).of(upstream)
       const { client, ends } = yield* server((source, end) => {
         const exchange = new Exchange(requestTo(upstream, source), { answer: () => {}, end }, origin) // Destroyed, and its `close` is still to come.
         ;(source.source as Http.IncomingMessage).socket.destroy()

@@ -8,6 +8,8 @@
  */
 import { dual } from "effect/Function"
 import * as Headers from "effect/http/Headers"
+import { endToEnd } from "./internal/endToEnd.ts"
+import { passedTrailers } from "./internal/trailers.ts"
 
 /**
  * Names and values, one after the other.
@@ -129,6 +131,43 @@ export const set: {
   (name: string, value: string): (self: HeaderList) => HeaderList
   (self: HeaderList, name: string, value: string): HeaderList
 } = dual(3, (self: HeaderList, name: string, value: string): HeaderList => append(remove(self, name), name, value))
+
+/**
+ * What of a response is meant for the client: without the hop-by-hop fields, and those that `Connection` names.
+ *
+ * **When to use**
+ *
+ * Use in a transport, for interim responses. The head of the final response is filtered by the route.
+ *
+ * @category forwarding
+ * @since 0.1.0
+ */
+export const ofResponse = (self: HeaderList): HeaderList => endToEnd(self, "response")
+
+/**
+ * What of the fields after a body may be passed on, of a message with this head.
+ *
+ * **Details**
+ *
+ * Dropped are hop-by-hop fields and those that the head's `Connection` names; what says how the message is framed, where it goes, who
+ * asks, or how it is to be read (RFC 9110, section 6.5.1), since a recipient may merge trailers into the head; what the gateway writes
+ * itself; and what can't be sent.
+ *
+ * **Example** (A trailer that would change the length)
+ *
+ * ```ts import.meta.vitest
+ * import { HeaderList } from "@blackgate/http"
+ *
+ * HeaderList.trailers(["Digest", "abc", "Content-Length", "1"], []) // => ["Digest", "abc"]
+ * ```
+ *
+ * @category forwarding
+ * @since 0.1.0
+ */
+export const trailers: {
+  (head: HeaderList): (self: HeaderList) => HeaderList
+  (self: HeaderList, head: HeaderList): HeaderList
+} = dual(2, passedTrailers)
 
 // Fields that Effect's middleware reads as one string. Joining a list is what HTTP says of them (RFC 9110, section 5.3).
 const joined = new Set([

@@ -82,14 +82,19 @@ export interface Options<
   /**
    * Answers instead of the upstream when there is no response head: the pool refused, the time was up, the upstream failed. The
    * permit is back before it runs. By default the answer is JSON, `{ code, message, errors }`, with the status 502 for the upstream,
-   * 503 for the pool and the circuit, 429 for the rate limit (these with a `Retry-After`), 504 for the time.
+   * 503 for the pool and the circuit, 429 for the rate limit (these with a `Retry-After`), 504 for the time, whoever measured it.
    */
   readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
   /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
   readonly timeout?: Duration.Input | undefined
   /**
-   * How long the upstream may say nothing in the middle of a body, before that is broken off. 5 minutes by default. `Undici` also
-   * waits no longer than this for a response head, so a route whose heads take longer needs a larger one.
+   * Bounds the wait for the response head, from the end of the request: a large upload may take as long as it likes. By default
+   * nothing does.
+   */
+  readonly headTimeout?: Duration.Input | undefined
+  /**
+   * How long nothing may move in the middle of a body, of the request or of the response, before the exchange is broken off. It does
+   * not bound the wait for a head. 5 minutes by default.
    */
   readonly idle?: Duration.Input | undefined
   /** Bounds the exchange to the end of the response body. By default nothing does, so that streams can stay open. */
@@ -128,6 +133,7 @@ const schema = Schema.Struct({
   rewriteResponse: Schema.optional(fn),
   fallback: Schema.optional(fn),
   timeout: Schema.optional(InvalidOptions.duration),
+  headTimeout: Schema.optional(InvalidOptions.duration),
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),
   priority: Schema.optional(Schema.Literals(["high", "normal", "low"])),
@@ -186,7 +192,7 @@ const settings = (
 ): Effect.Effect<Settings, InvalidOptions.InvalidOptions> =>
   Effect.gen(function*() {
     yield* InvalidOptions.check<unknown>(path, accepted, options)
-    const { idle = "5 minutes", key = path, upgrade, upstream } = options
+    const { headTimeout, idle = "5 minutes", key = path, upgrade, upstream } = options
     const tunnels = typeof upgrade === "object" ? upgrade : {}
     return {
       key,
@@ -195,6 +201,7 @@ const settings = (
       options,
       upstream: Upstream.isUpstream(upstream) ? upstream : yield* Upstream.make(upstream),
       idle: Duration.fromInputUnsafe(idle),
+      headTimeout: headTimeout === undefined ? undefined : Duration.fromInputUnsafe(headTimeout),
       forwarding: undefined,
       tunnels: {
         group: tunnels.group ?? options.group,
@@ -359,7 +366,7 @@ export const route = <
  * **Details**
  *
  * JSON, `{ code, message, errors }`: 502 for the upstream; 503 for the pool or an open circuit; 429 for the rate limit; 504 for the
- * time. A full pool, an open circuit and a rate limit say `Retry-After`. Nothing of the inside is in it.
+ * time, a connection that takes too long included. A full pool, an open circuit and a rate limit say `Retry-After`. Nothing of the inside is in it.
  *
  * **Example** (A page for a timeout, the default for the rest)
  *

@@ -41,6 +41,8 @@ export interface Incoming {
   readonly contentLength: number | undefined
   /** How long it may turn out to be, if that is bounded. */
   readonly limit?: BodyLimit | undefined
+  /** The fields that came after the body, of those that may be passed on. Asked when the body has been read to its end. */
+  readonly trailers?: (() => HeaderList) | undefined
 }
 
 /**
@@ -86,8 +88,10 @@ export interface Request {
   readonly body: Body
   /** The request that was received: where an `Incoming` body is read from. */
   readonly source: HttpServerRequest.HttpServerRequest
-  /** How long the upstream may say nothing in the middle of a response body. */
+  /** How long nothing may move in the middle of a body, of the request or of the response. It does not bound the wait for a head. */
   readonly idle: Duration.Duration | undefined
+  /** How long the response head may take, from the end of the request. */
+  readonly headTimeout?: Duration.Duration | undefined
 }
 
 /**
@@ -105,6 +109,11 @@ export interface Response {
   readonly version?: string | undefined
   /** Whole, if it was there with the head; a `Stream`, or whatever the server at hand can pipe, otherwise. */
   readonly body: HttpBody.HttpBody
+  /**
+   * The fields after the body, of those that may be passed on: none before it has ended. There if they can be passed on to the client
+   * at all; then they go there with the body, if that does.
+   */
+  readonly trailers?: (() => HeaderList) | undefined
 }
 
 /**
@@ -121,7 +130,11 @@ export class Transport extends Context.Service<Transport, {
    *
    * A response that is complete at once is told by `end` alone, any other by `answer` at its head and by `end` when its body has
    * ended, broken off, or been given up by whoever reads it. A client that breaks off its request body is an interruption, not a
-   * failure. What ends it early does nothing after the end.
+   * failure; one that is silent in the middle of a body is an `UpstreamError` with the side `client`. What ends it early does nothing
+   * after the end.
+   *
+   * Interim responses are not answers. A transport passes them on to the client that `source` is, if the server at hand can send them,
+   * but for a 100: whether the client may go on is the gateway's to say, and it is told so when its body is read.
    */
   readonly send: (request: Request, call: Command.Completion<Response, UpstreamError>) => () => void
   /** There if it can make tunnels: of WebSockets, say. Without it, a request for a WebSocket is answered with a 501. */

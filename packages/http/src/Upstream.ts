@@ -9,6 +9,7 @@ import * as InvalidOptions from "@blackgate/core/InvalidOptions"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import * as UpstreamTls from "./UpstreamTls.ts"
 
 const TypeId = "~@blackgate/http/Upstream"
 
@@ -28,7 +29,19 @@ export interface Upstream {
   readonly basePath: string
   /** How many connections a transport may open to it; `undefined` for as many as there are requests at once. */
   readonly connections: number | undefined
+  /** Which version of HTTP is spoken with it. */
+  readonly http: Version
+  /** What is special about TLS with it; `undefined` if nothing is. */
+  readonly tls: UpstreamTls.Options | undefined
 }
+
+/**
+ * A version of HTTP: `"1.1"`, `"2"`, or `"auto"` for whichever the upstream prefers (ALPN, RFC 7301).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Version = "1.1" | "2" | "auto"
 
 /**
  * How to go there.
@@ -39,9 +52,18 @@ export interface Upstream {
 export interface Options {
   /**
    * How many connections a transport that pools them may open. By default one for each request under way, so that the group's pool
-   * is what bounds them, and resizing that resizes this. Requests beyond a limit given here wait inside the transport.
+   * is what bounds them, and resizing that resizes this. With HTTP/2, one for as many requests as the upstream takes on it.
+   * Requests beyond a limit given here wait inside the transport.
    */
   readonly connections?: number | undefined
+  /**
+   * Which version of HTTP is spoken. `"1.1"` by default, which costs less, and is right unless the upstream speaks gRPC, or sends
+   * trailers or many long streams. `"2"` is spoken with `https` if the upstream agrees (ALPN), and with `http` without being asked
+   * (prior knowledge, RFC 9113, section 3.3). `"auto"` is HTTP/2 if an `https` upstream prefers it, and HTTP/1.1 otherwise.
+   */
+  readonly http?: Version | undefined
+  /** For an `https` URL. What it doesn't say is as the transport says. */
+  readonly tls?: UpstreamTls.Options | undefined
 }
 
 /**
@@ -81,6 +103,9 @@ export const make = (
     const { hash, host, password, pathname, protocol, search, username } = parsed
     const shown = `${protocol}//${host}${pathname}`
     if (username !== "" || password !== "") return refuse(`${shown} must not hold a user or a password: set a header`)
+    if (options?.tls !== undefined && protocol === "http:") {
+      return refuse(`${shown} is not https, and has options for tls`)
+    }
     if (search !== "" || hash !== "") return refuse(`${shown} must not have a query or a fragment`)
     return Effect.as(
       InvalidOptions.check("upstream", schema, options ?? {}),
@@ -89,12 +114,16 @@ export const make = (
         origin: `${protocol}//${host}`,
         authority: host,
         basePath: pathname.replace(/\/+$/, ""),
-        connections: options?.connections
+        connections: options?.connections,
+        http: options?.http ?? "1.1",
+        tls: options?.tls
       } satisfies Upstream
     )
   })
 
 const schema = Schema.Struct({
+  http: Schema.optional(Schema.Literals(["1.1", "2", "auto"])),
+  tls: Schema.optional(UpstreamTls.schema),
   connections: Schema.optional(
     Schema.Number.check(
       Schema.makeFilter((n: number) =>

@@ -13,23 +13,43 @@ import * as Data from "effect/Data"
  * `phase` says how far it had come:
  *
  * - `connect`: there is no connection, so the upstream has seen nothing
- * - `head`: the request was under way, and no response head came
+ * - `send`: the request was being sent, and the end of its body was not
+ * - `head`: the whole request was sent, and no response head came
  * - `body`: the response broke off
  *
- * A client that goes away is no such failure: it is an interruption.
+ * **Gotchas**
+ *
+ * A client that goes away is no such failure: it is an interruption. One that is there and says nothing is told by a transport with
+ * the side `client`; a route makes that an interruption too, so that no fallback and no circuit hears of it.
  *
  * @category errors
  * @since 0.1.0
  */
 export class UpstreamError extends Data.TaggedError("UpstreamError")<{
-  readonly phase: "connect" | "head" | "body"
+  readonly phase: "connect" | "send" | "head" | "body"
+  /** Who failed. `"upstream"` by default. */
+  readonly side: "upstream" | "client"
+  /** Whether it failed because it took too long. Not so, by default. */
+  readonly timedOut: boolean
   /** The upstream's origin. For logs: no answer shows it. */
   readonly origin: string
   /** What the transport says of it. For logs too. */
   readonly cause: unknown
 }> {
+  constructor(props: {
+    readonly phase: "connect" | "send" | "head" | "body"
+    readonly side?: "upstream" | "client" | undefined
+    readonly timedOut?: boolean | undefined
+    readonly origin: string
+    readonly cause: unknown
+  }) {
+    const { cause, origin, phase, side = "upstream", timedOut = false } = props
+    super({ phase, side, timedOut, origin, cause })
+  }
+
   override get message(): string {
     const said = this.cause instanceof Error ? this.cause.message || this.cause.name : String(this.cause)
-    return `${this.origin} failed at the ${this.phase}: ${said}`
+    const who = this.side === "client" ? `a client of ${this.origin}` : this.origin
+    return `${who} failed at the ${this.phase}: ${said}`
   }
 }

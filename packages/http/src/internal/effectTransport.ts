@@ -16,7 +16,8 @@ export const fromEffect = <R>(
   send(request, call) {
     const scope = Scope.makeUnsafe()
     const givenUp = Deferred.makeUnsafe<never, UpstreamError>()
-    const broken = (cause: unknown) => new UpstreamError({ phase: "body", origin: request.upstream.origin, cause })
+    const broken = (cause: unknown) =>
+      new UpstreamError({ phase: "body", timedOut: cause === silent, origin: request.upstream.origin, cause })
     let over = false
     const end = (exit: Exit.Exit<Response, UpstreamError>) => {
       if (over) return
@@ -49,10 +50,11 @@ export const fromEffect = <R>(
 })
 
 const isTooLong = ({ body }: Request): boolean => body._tag === "Incoming" && body.limit?.take(0) === false
+const silent = new Error("it was silent for too long")
 
 const untilIdle =
   ({ idle }: Request) => <E>(stream: Stream.Stream<Uint8Array, E>): Stream.Stream<Uint8Array, unknown> =>
     idle === undefined ? stream : Stream.timeoutOrElse(stream, {
       duration: idle,
-      orElse: () => Stream.fail(new Error("it was idle for too long"))
+      orElse: () => Stream.fail(silent)
     })

@@ -74,6 +74,16 @@ export const endToEnd = (list: HeaderList, of: "request" | "response"): Array<st
   return passed
 }
 
+/** Whether a field is meant for the other end, as far as its name says, and not written anew by the gateway. In lower case. */
+export const isEndToEnd = (name: string): boolean => kindOf(name) === "pass"
+
+/** What `Connection` names, in lower case. */
+export const namedByConnection = (list: HeaderList): ReadonlySet<string> | undefined => {
+  let named: Set<string> | undefined
+  for (let i = 0; i < list.length; i += 2) if (kindOf(list[i]!) === "connection") named = namedBy(list[i + 1]!, named)
+  return named
+}
+
 const namedBy = (value: string, named: Set<string> | undefined): Set<string> | undefined => {
   for (const token of value.split(",")) {
     const name = token.trim().toLowerCase()

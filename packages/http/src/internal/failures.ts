@@ -20,11 +20,14 @@ const unavailable = answer(503, "service unavailable")
 const overloaded = answer(503, "service unavailable", { "retry-after": "1" })
 export const timedOut = answer(504, "gateway timeout")
 
+// The rest of its request, if it still comes, is nobody's.
+export const requestTimeout = answer(408, "request timeout", { connection: "close" })
+
 /** What a failure looks like to a client, where no fallback says otherwise. */
 export const failure = (error: CommandError | UpstreamError): HttpServerResponse.HttpServerResponse => {
   switch (error._tag) {
     case "UpstreamError":
-      return badGateway
+      return error.timedOut ? timedOut : badGateway
     case "PoolFull":
     case "QueueTimeout":
       return overloaded

@@ -18,7 +18,7 @@ import { streamOf } from "./limited.ts"
 export const overHttpClient = (client: HttpClient.HttpClient) => {
   const scoped = HttpClient.withScope(client)
   return (request: Request): Effect.Effect<Response, UpstreamError, Scope.Scope> =>
-    scoped.execute(toClientRequest(request)).pipe(
+    isAbove(request) ?? scoped.execute(toClientRequest(request)).pipe(
       // A proxy passes redirects on.
       Effect.provideService(FetchHttpClient.RequestInit, { redirect: "manual" }),
       // The client would make a span of its own, and write that over what the upstream is told of the trace.
@@ -30,9 +30,22 @@ export const overHttpClient = (client: HttpClient.HttpClient) => {
     )
 }
 
+// What a client can't be told must not be left away: that may be whom to trust.
+const isAbove = ({ upstream: { http, origin, tls } }: Request): Effect.Effect<never, UpstreamError> | undefined =>
+  tls === undefined && http !== "2"
+    ? undefined
+    : Effect.fail(
+      new UpstreamError({
+        phase: "connect",
+        origin,
+        cause: new Error("an HttpClient takes no options for TLS or HTTP/2")
+      })
+    )
+
 const toClientRequest = (request: Request): HttpClientRequest.HttpClientRequest =>
   HttpClientRequest.make(request.method as HttpMethod)(`${request.upstream.origin}${request.target}`, {
-    headers: HeaderList.toHeaders(request.headers),
+    // It loses trailers, both ways.
+    headers: HeaderList.toHeaders(HeaderList.remove(HeaderList.remove(request.headers, "te"), "trailer")),
     body: toClientBody(request)
   })
 

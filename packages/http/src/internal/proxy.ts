@@ -37,6 +37,7 @@ import { toResponse } from "./respond.ts"
 import { toTransport } from "./send.ts"
 import { reason, wrongResponse } from "./sendable.ts"
 import { traced } from "./trace.ts"
+import { announced } from "./trailers.ts"
 import * as Upgrade from "./upgrade.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
@@ -50,6 +51,7 @@ export interface Settings {
   readonly options: Proxy.Options<any, any, any, any, any>
   readonly upstream: Upstream
   readonly idle: Duration.Duration | undefined
+  readonly headTimeout: Duration.Duration | undefined
   /** Where it is known beforehand, as with the transport. */
   readonly forwarding: Forwarding | undefined
   /** How a request is served that asks for another protocol. */
@@ -163,7 +165,11 @@ class Serving {
     if (HttpServerResponse.isHttpServerResponse(request)) return Effect.succeed(request)
     const { fiber, limit, protocol, route, source, transport } = this
     const { receiving, sending, settings } = route
-    let outgoing = toTransport(request, protocol === undefined ? settings.idle : settings.tunnels.idle)
+    let outgoing = toTransport(
+      request,
+      protocol === undefined ? settings.idle : settings.tunnels.idle,
+      settings.headTimeout
+    )
     if (typeof outgoing === "string") return refuse("rewrite", Cause.die(new Error(outgoing)))
     const state = new Exchange(Context.getUnsafe(fiber.context as Context.Context<Scope.Scope>, Scope.Scope))
     if (sending !== undefined) state.send = { sending, criticality: fiber.getRef(Criticality.Criticality) }
@@ -183,6 +189,8 @@ class Serving {
   private receiveResponse(answer: Response | Answer, request: ProxyRequest, state: Exchange) {
     if (HttpServerResponse.isHttpServerResponse(answer)) return Effect.succeed(answer)
     const headers = endToEnd(answer.headers, "response")
+    const trailing = answer.trailers === undefined ? undefined : announced(answer.headers)
+    if (trailing !== undefined) headers.push("trailer", trailing)
     this.forwarding.addResponseVia(headers, answer.version ?? "1.1")
     const response: ProxyResponse = { ...answer, statusText: reason(answer.statusText), headers }
     const rewritten = perform("rewriteResponse", this.route.settings.options.rewriteResponse, response, request)
@@ -262,7 +270,7 @@ const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: 
   Command.callback(
     key,
     (
-      call: Command.Running<Response, UpstreamError>,
+      call: Command.Running<Response | Answer, UpstreamError>,
       _request: ProxyRequest,
       outgoing: Request,
       transport: Transport["Service"],

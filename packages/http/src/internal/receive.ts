@@ -8,11 +8,13 @@ import { endToEnd } from "./endToEnd.ts"
 import type { Forwarding } from "./Forwarding.ts"
 import { originOf } from "./malformed.ts"
 import * as Path from "./path.ts"
+import { announced, passedTrailers } from "./trailers.ts"
 
 // What Node's and the Web's request have that Effect's doesn't show.
 interface Source {
   readonly rawHeaders?: ReadonlyArray<string>
   readonly httpVersion?: string
+  readonly rawTrailers?: ReadonlyArray<string>
   readonly url?: string
   readonly body?: unknown
   readonly socket?: { readonly encrypted?: boolean } | null
@@ -37,7 +39,12 @@ export const receive = (
   if (preserveHost && host !== undefined) headers.push("host", host)
   const clientAddress = forwarding.describe(headers, raw, source, schemeOf(source, node))
   forwarding.addVia(headers, node.httpVersion ?? "1.1")
-  return { method: source.method, ...target, headers, body: bodyOf(source, node), upstream, clientAddress, source }
+  const body = bodyOf(source, node)
+  if (body._tag === "Incoming" && body.trailers !== undefined && source.headers["trailer"] !== undefined) {
+    const names = announced(raw)
+    if (names !== undefined) headers.push("trailer", names)
+  }
+  return { method: source.method, ...target, headers, body, upstream, clientAddress, source }
 }
 
 // Effect puts the target of a proxy request (RFC 9112, section 3.2.2) through WHATWG's parser, which resolves what is to be judged.
@@ -65,5 +72,11 @@ const bodyOf = (source: HttpServerRequest.HttpServerRequest, node: Source): Body
   const has = length !== undefined || source.headers["transfer-encoding"] !== undefined ||
     node.stream?.endAfterHeaders === false ||
     (node.rawHeaders === undefined && node.body !== undefined && node.body !== null)
-  return has ? { _tag: "Incoming", contentLength: length === undefined ? undefined : Number(length) } : HttpBody.empty
+  if (!has) return HttpBody.empty
+  if (length !== undefined) return { _tag: "Incoming", contentLength: Number(length), trailers: undefined }
+  return { _tag: "Incoming", contentLength: undefined, trailers: trailersOf(node) }
 }
+
+// A body with a length has nothing after it.
+const trailersOf = (node: Source): (() => HeaderList.HeaderList) | undefined =>
+  node.rawTrailers === undefined ? undefined : () => passedTrailers(node.rawTrailers ?? [], node.rawHeaders ?? [])

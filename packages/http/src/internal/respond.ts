@@ -20,17 +20,23 @@ export const toResponse = (
   context: Context.Context<never>
 ): HttpServerResponse.HttpServerResponse => {
   const { body, status, statusText } = response
-  const headers = HeaderList.toHeaders(body === original.body ? response.headers : framed(response))
+  const headers = HeaderList.toHeaders(body === original.body ? trailed(response) : framed(response))
   if (headers["set-cookie"] !== undefined) HttpEffect.appendPreResponseHandlerUnsafe(context, keepCookies)
   return Object.assign(HttpServerResponse.empty({ status, statusText }), { headers, body: typed(body, headers) })
 }
 
 // The length is the body's: a rewrite that gave the response another one need not think of it.
 const framed = ({ body, headers }: ProxyResponse): HeaderList.HeaderList => {
-  const rest = HeaderList.remove(headers, "content-length")
+  const rest = HeaderList.remove(HeaderList.remove(headers, "content-length"), "trailer")
   if (body._tag === "Empty" || body.contentLength === undefined) return rest
   return HeaderList.append(rest, "content-length", String(body.contentLength))
 }
+
+// Node throws for trailers that are announced of a body with a length.
+const trailed = ({ headers, trailers }: ProxyResponse): HeaderList.HeaderList =>
+  trailers === undefined || HeaderList.get(headers, "content-length") === undefined
+    ? headers
+    : HeaderList.remove(headers, "trailer")
 
 // Whatever changes a response writes the type that its body claims over that of its headers. So the body claims the upstream's.
 const typed = (body: HttpBody.HttpBody, { "content-type": type = "" }: Headers.Headers): HttpBody.HttpBody => {

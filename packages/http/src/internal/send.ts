@@ -13,7 +13,11 @@ const beyondPath = /[?#]/
  * The request as it goes out; or what is wrong with it, if a rewrite put something into it that must not be sent, such as a line
  * break (RFC 9110, section 5.5).
  */
-export const toTransport = (request: ProxyRequest, idle: Duration.Duration | undefined): Request | string => {
+export const toTransport = (
+  request: ProxyRequest,
+  idle: Duration.Duration | undefined,
+  headTimeout: Duration.Duration | undefined
+): Request | string => {
   if (!Predicate.isObject(request)) return "it did not return a request"
   const { body, method, query, source, upstream } = request
   const path = Path.resolve(request.path)
@@ -32,16 +36,15 @@ export const toTransport = (request: ProxyRequest, idle: Duration.Duration | und
     headers,
     body,
     source,
-    idle
+    idle,
+    headTimeout
   }
 }
 
-// The length is the body's: another body has another one, and no body has none.
+// The length is the body's, and so are the trailers: another body has another one, and no body has none.
 const framed = (headers: HeaderList.HeaderList, body: ProxyRequest["body"]): HeaderList.HeaderList => {
   if (body._tag === "Incoming") return headers
-  const rest = HeaderList.get(headers, "content-length") === undefined
-    ? headers
-    : HeaderList.remove(headers, "content-length")
+  const rest = without(without(headers, "content-length"), "trailer")
   if (body._tag === "Empty") return rest
   const length = body.contentLength
   const typed = body.contentType === undefined || HeaderList.get(rest, "content-type") !== undefined
@@ -49,3 +52,6 @@ const framed = (headers: HeaderList.HeaderList, body: ProxyRequest["body"]): Hea
     : HeaderList.append(rest, "content-type", body.contentType)
   return length === undefined ? typed : HeaderList.append(typed, "content-length", String(length))
 }
+
+const without = (headers: HeaderList.HeaderList, name: string): HeaderList.HeaderList =>
+  HeaderList.get(headers, name) === undefined ? headers : HeaderList.remove(headers, name)

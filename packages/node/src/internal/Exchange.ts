@@ -1,25 +1,30 @@
 import type { Completion } from "@blackgate/core/Command"
+import * as HeaderList from "@blackgate/http/HeaderList"
 import type { Request, Response } from "@blackgate/http/Transport"
-import * as Transport from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
-import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
-import * as Http from "node:http"
-import * as Http2 from "node:http2"
-import type * as Net from "node:net"
+import type * as Http from "node:http"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
-import { watch, type Watcher, watchStream } from "./Connections.ts"
-import { ClientBroke } from "./IncomingBody.ts"
+import { bodyOf } from "./bodyOf.ts"
+import { Client } from "./Client.ts"
+import { ClientBroke } from "./ClientBroke.ts"
+import type { Watcher } from "./Connections.ts"
+import { inform, serverResponse, takesTrailers } from "./Downstream.ts"
+import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
 import type { Origin } from "./Origins.ts"
+import { bytesOf, endsWithConnection, fieldsOf } from "./received.ts"
+import { isReplayable, isStale } from "./replay.ts"
 import { RequestBody } from "./RequestBody.ts"
-import { endsWithConnection } from "./Resets.ts"
 import { ResponseBody } from "./ResponseBody.ts"
+import { type Silence, silenceOf, type Watched } from "./Silence.ts"
 
 const interrupted = Exit.interrupt()
+
+/** More interim responses than these are no progress. */
+const mostInterim = 100
 
 /**
  * One request to an upstream and its response: the handler that undici calls back, and the source that the response body is read
@@ -28,68 +33,66 @@ const interrupted = Exit.interrupt()
  * At the response head a microtask is scheduled. If the response has ended by then, as a small one has that came in one read, it is
  * told whole; otherwise its head is told, with a body that streams. Nothing is delayed for it.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Watcher {
+export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, Cargo {
+  lane: Lane | undefined = undefined
+  quiet = 0
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Origin
-  private readonly client: Client | undefined
-  private readonly socket: Net.Socket | undefined
-  private readonly unwatch: (() => void) | undefined
+  private readonly client: Client
 
   private controller: Dispatcher.DispatchController | undefined = undefined
   private begun = false
+  private sent = false
   private over = false
+  private again = false
+  private paused = false
+  private interim = 0
   private response: Response | undefined = undefined
   private chunks: Array<Buffer> = []
   private body: ResponseBody | undefined = undefined
+  private sending: Readable | undefined = undefined
+  private silence: Silence | undefined = undefined
 
   constructor(request: Request, call: Completion<Response, UpstreamError>, origin: Origin) {
     this.request = request
     this.call = call
     this.origin = origin
-    const source = request.source.source
-    this.client = isClient(source) ? source : undefined
-    this.socket = source instanceof Http.IncomingMessage ? source.socket : undefined
-    this.unwatch = this.socket !== undefined
-      ? watch(this.socket, this)
-      : source instanceof Http2.Http2ServerRequest
-      ? watchStream(source.stream, this)
-      : undefined
+    this.client = new Client(request.source, this)
   }
 
   start(): void {
-    if (this.isClientGone) return this.end(interrupted)
+    if (this.client.isGone) return this.end(interrupted)
     this.begun = true
     this.origin.begin((dispatcher) => this.dispatch(dispatcher))
   }
 
-  private get isClientGone(): boolean {
-    const { client, socket } = this
-    return socket !== undefined
-      ? socket.destroyed
-      : client instanceof Http2.Http2ServerRequest && client.stream.destroyed
-  }
-
   private dispatch(dispatcher: Dispatcher): void {
     if (this.over) return
-    const { headers, idle, method, target } = this.request
-    // Equal ones, or undici arms its timers anew for each.
-    const silence = idle === undefined ? 0 : Math.ceil(Duration.toMillis(idle))
-    dispatcher.dispatch({
+    const { headers, method, target, upstream } = this.request
+    const options: DispatchOptions = {
       method: method as Dispatcher.HttpMethod,
       path: target,
+      // undici would take it from the `Host` header, and make another connection whenever that is another one.
+      servername: upstream.authority,
       headers: headers as Array<string>,
       body: this.requestBody(),
-      headersTimeout: silence,
-      bodyTimeout: silence
-    }, this)
+      // Silence is watched here. Without timers of its own, undici has none to arm for each request.
+      headersTimeout: 0,
+      bodyTimeout: 0,
+      cargo: this
+    }
+    dispatcher.dispatch(options, this)
   }
 
   /** Gives the exchange up: before the head, or in the middle of the body, whose reader sees it break off. */
   stop(): void {
     if (this.over) return
     this.leave(false)
-    const reason = new Error("the exchange was given up")
+    this.breakOff(new Error("the exchange was given up"))
+  }
+
+  private breakOff(reason: Error): void {
     this.controller?.abort(reason)
     this.body?.destroy(reason)
   }
@@ -107,16 +110,38 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   /** The reader of the body wants more. */
   resume(): void {
+    this.paused = false
+    this.quiet = 0
     this.controller?.resume()
+  }
+
+  /** Nothing has moved for too long. */
+  silent(): void {
+    if (this.over) return
+    const { paused, response, sending, sent } = this
+    const phase = response !== undefined ? "body" : sent ? "head" : "send"
+    const onClient = phase === "body"
+      ? paused
+      : phase === "send" && (!(sending instanceof RequestBody) || sending.isStarved)
+    this.fail(phase, new Error("it was silent for too long"), onClient ? "client" : "upstream", true)
   }
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     // While the request waited inside of undici there was nothing to abort.
     if (this.over) return controller.abort(new Error("the exchange was given up"))
     this.controller = controller
-    if (this.request.body._tag === "Incoming" && /^100-continue$/i.test(this.client?.headers.expect ?? "")) {
-      serverResponse(this.request)?.writeContinue()
-    }
+    const { body } = this.request
+    this.lane?.begin(body._tag === "Incoming" ? body.trailers : undefined)
+    if (this.sending !== undefined) this.watchFor(this.request.idle)
+  }
+
+  onBodySent(): void {
+    this.quiet = 0
+  }
+
+  onRequestSent(): void {
+    this.sent = true
+    if (this.response === undefined) this.watchFor(this.request.headTimeout)
   }
 
   onResponseStart(
@@ -125,28 +150,51 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
     headers: Http.IncomingHttpHeaders,
     statusText?: string
   ): void {
-    if (status < 200 || this.over) return
+    if (this.over) return
+    const fields = fieldsOf(controller.rawHeaders, headers)
+    if (status < 200) {
+      if (++this.interim > mostInterim) return this.fail("head", new Error("it sent interim responses without end"))
+      return inform(this.request, status, fields)
+    }
+    const trails = headers["transfer-encoding"] !== undefined && takesTrailers(this.request, status)
     this.response = {
       status,
       statusText: bytesOf(statusText),
-      headers: rawOf(controller, headers),
-      body: HttpBody.empty
+      headers: fields,
+      body: HttpBody.empty,
+      trailers: trails ? () => this.trailers(fields) : undefined
     }
+    if (this.sent) this.watchFor(undefined)
     queueMicrotask(() => this.answer())
   }
 
+  private trailers(head: HeaderList.HeaderList): HeaderList.HeaderList {
+    const raw = this.controller?.rawTrailers
+    return raw === undefined ? HeaderList.empty : HeaderList.trailers(fieldsOf(raw, {}), head)
+  }
+
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.quiet = 0
     if (this.body === undefined) this.chunks.push(chunk)
-    else if (!this.body.push(chunk)) controller.pause()
+    else if (!this.body.push(chunk)) {
+      this.paused = true
+      controller.pause()
+    }
   }
 
   onResponseEnd(controller: Dispatcher.DispatchController): void {
-    const { body, chunks, response } = this
-    const reset = this.origin.resets.current
-    if (reset !== undefined && endsWithConnection(response!.headers)) return this.onResponseError(controller, reset)
+    const { chunks } = this
+    const reset = this.lane?.reset
+    if (reset !== undefined && endsWithConnection(this.response!.headers)) {
+      return this.onResponseError(controller, reset)
+    }
+    const trailers = this.response!.trailers?.() ?? HeaderList.empty
+    // With a body that is written as a whole, there is nobody to add them.
+    if (trailers.length > 0) this.answer()
+    const { body, response } = this
     if (body !== undefined) {
       this.end(Exit.succeed(response!))
-      body.push(null)
+      body.finish(trailers)
     } else if (chunks.length === 0) this.end(Exit.succeed(response!))
     else {
       const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
@@ -156,69 +204,71 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher {
 
   onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
     if (this.over) return
-    const { body } = this
     // A client that breaks off its request body makes undici fail. That is no failure of the upstream.
-    if (error instanceof ClientBroke || this.isClientGone) return this.giveUp()
-    const phase = body !== undefined ? "body" : this.controller === undefined ? "connect" : "head"
-    this.end(Exit.fail(new UpstreamError({ phase, origin: this.request.upstream.origin, cause: error })))
-    body?.destroy(error)
+    if (error instanceof ClientBroke || this.client.isGone) return this.giveUp()
+    const connecting = this.controller === undefined
+    if (!connecting && !this.again && isStale(this.lane, error) && isReplayable(this.request)) return this.replay()
+    const phase = this.response !== undefined ? "body" : connecting ? "connect" : this.sent ? "head" : "send"
+    const timedOut = "code" in error && error.code === "UND_ERR_CONNECT_TIMEOUT"
+    this.fail(phase, error, "upstream", timedOut)
+  }
+
+  private replay(): void {
+    this.again = true
+    this.sent = false
+    this.controller = this.lane = undefined
+    this.watchFor(undefined)
+    this.dispatch(this.origin.fresh)
   }
 
   private answer(): void {
-    if (this.over || this.response === undefined) return
+    if (this.over || this.response === undefined || this.body !== undefined) return
     const body = this.body = new ResponseBody(this, serverResponse(this.request))
-    for (const chunk of this.chunks) if (!body.push(chunk)) this.controller?.pause()
+    for (const chunk of this.chunks) if (!body.push(chunk)) this.pause()
     this.chunks = []
+    this.watchFor(this.request.idle)
     this.call.answer({ ...this.response, body: HttpBody.raw(body) })
+  }
+
+  private pause(): void {
+    this.paused = true
+    this.controller?.pause()
+  }
+
+  private fail(
+    phase: UpstreamError["phase"],
+    cause: Error,
+    side: UpstreamError["side"] = "upstream",
+    timedOut = false
+  ): void {
+    const { origin } = this.request.upstream
+    this.end(Exit.fail(new UpstreamError({ phase, side, timedOut, origin, cause })))
+    this.breakOff(cause)
   }
 
   private end(exit: Exit.Exit<Response, UpstreamError>): void {
     if (this.over) return
-    this.leave(exit._tag === "Success")
+    this.leave(exit._tag === "Success" && !this.again)
     this.call.end(exit)
   }
 
   private leave(inOrder: boolean): void {
     this.over = true
-    this.unwatch?.()
+    this.client.unwatch()
+    this.watchFor(undefined)
     if (this.begun) this.origin.end(inOrder)
   }
 
+  private watchFor(time: Duration.Duration | undefined): void {
+    if (this.silence === undefined && time === undefined) return
+    this.silence?.unwatch(this)
+    this.silence = time === undefined ? undefined : silenceOf(Math.ceil(Duration.toMillis(time)))
+    this.silence?.watch(this)
+  }
+
   private requestBody(): Readable | Uint8Array | null {
-    const { body } = this.request
-    switch (body._tag) {
-      case "Empty":
-        return null
-      case "Incoming":
-        return this.client === undefined
-          ? NodeStream.toReadableNever(Transport.incoming(this.request))
-          : new RequestBody(this.client, body.limit)
-      case "Uint8Array":
-        return body.body
-      case "Stream":
-        return NodeStream.toReadableNever(body.stream)
-      case "FormData":
-        return Readable.fromWeb(new Response(body.formData).body as Parameters<typeof Readable.fromWeb>[0])
-      case "Raw":
-        return body.body as Readable | Uint8Array
-    }
+    const body = bodyOf(this.request, this.client.request)
+    if (body instanceof Readable) this.sending = body
+    return body
   }
 }
-
-const rawOf = (controller: Dispatcher.DispatchController, headers: Http.IncomingHttpHeaders): ReadonlyArray<string> => {
-  const raw = controller.rawHeaders
-  if (Array.isArray(raw)) return raw.map((part) => typeof part === "string" ? part : part.toString("latin1"))
-  return Object.entries(headers).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, one]))
-}
-
-// undici reads it as UTF-8, and Node writes it as Latin-1.
-const bytesOf = (statusText: string | undefined): string | undefined =>
-  statusText === undefined || /^[\t -~]*$/.test(statusText) ? statusText : Buffer.from(statusText).toString("latin1")
-
-type Client = Http.IncomingMessage | Http2.Http2ServerRequest
-
-const isClient = (source: object): source is Client =>
-  source instanceof Http.IncomingMessage || source instanceof Http2.Http2ServerRequest
-
-const serverResponse = ({ source }: Request): Http.ServerResponse | Http2.Http2ServerResponse | undefined =>
-  isClient(source.source) ? NodeHttpServerRequest.toServerResponse(source) : undefined

@@ -1,12 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http"
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
+import { ClientBroke } from "./ClientBroke.ts"
 import type { Connection } from "./Connection.ts"
 import { type Refusal, refusal } from "./refusals.ts"
-
-/** An error that is the client's doing, and tells nothing of an upstream. */
-export class ClientBroke extends Error {
-  override readonly name = "ClientBroke"
-}
 
 /**
  * The body of a request that is being received: counted as it comes, whoever reads it and whether or not anyone does.

@@ -4,25 +4,28 @@ import type { Response } from "@blackgate/http/Transport"
 import { protocols, type Request, type Switched } from "@blackgate/http/Upgrade"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
-import * as NodeStream from "@effect/platform-node/NodeStream"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
+import { bodyOf } from "./bodyOf.ts"
 import { watch, type Watcher } from "./Connections.ts"
-import { connectTo } from "./connectTo.ts"
 import { type Ending, Joint, reset } from "./Joint.ts"
 import { Offer } from "./Offer.ts"
-import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
+import { ConnectTimeout, type TunnelDialer } from "./TunnelDialer.ts"
 import type { Cuttable, Tunnels } from "./Tunnels.ts"
 
 const interrupted = Exit.interrupt()
 
 // Node would take the others for requests with a body of unknown length.
 const bodiless = /^(?:GET|HEAD|DELETE|OPTIONS|TRACE|CONNECT)$/
+
+class Silent extends Error {
+  override readonly name = "Silent"
+}
 
 /**
  * A request for another protocol, on a connection of its own to the upstream: what comes back is an agreement, and a tunnel, or an
@@ -51,22 +54,31 @@ export class Opening implements Watcher, Cuttable {
     this.unwatch = watch(this.client.socket, this)
   }
 
-  start(connectTimeout: number): void {
+  start(dialer: TunnelDialer): void {
     if (this.client.socket.destroyed) return this.end(interrupted)
     this.tunnels.add(this)
-    const { method, target, upstream } = this.request
-    const socket = this.socket = connectTo(upstream, connectTimeout)
+    const { headTimeout, method, target, upstream } = this.request
+    let socket: Net.Socket
+    try {
+      socket = this.socket = dialer.dial(upstream)
+    } catch (cause) {
+      return this.fail(new Error("its options for TLS can't be used", { cause }))
+    }
     socket.once("encrypted" in socket ? "secureConnect" : "connect", () => this.connected = true)
     socket.on("error", () => {}) // the request says so, or the tunnel
+    socket.on("timeout", this.silent)
     const outgoing = Http.request({ method, path: target, headers: this.headers(), createConnection: () => socket })
     outgoing.on("upgrade", (response, _, head) => this.onUpgrade(response, head))
     outgoing.on("response", (response) => this.onResponse(response))
     outgoing.on("error", (cause) => this.fail(cause))
-    const body = this.requestBody()
+    outgoing.once("finish", () => {
+      if (this.response === undefined) this.watchFor(headTimeout)
+    })
+    const body = bodyOf(this.request, this.client)
     if (body instanceof Readable) {
       body.on("error", () => outgoing.destroy())
       body.pipe(outgoing)
-    } else outgoing.end(body)
+    } else outgoing.end(body ?? undefined)
   }
 
   /** Gives up whatever there is of it. */
@@ -112,6 +124,8 @@ export class Opening implements Watcher, Cuttable {
   private onUpgrade(response: Http.IncomingMessage, head: Buffer): void {
     const socket = this.socket!
     if (this.over) return void socket.destroy()
+    this.watchFor(undefined)
+    socket.off("timeout", this.silent)
     const chosen = protocols(response.headers.upgrade)
     if (chosen === undefined || !isAmong(chosen, this.request.protocol)) {
       return this.fail(new Error(`it switched to ${response.headers.upgrade ?? "nothing"}, which nobody asked for`))
@@ -168,6 +182,7 @@ export class Opening implements Watcher, Cuttable {
     const { headers, rawHeaders, statusCode: status = 0, statusMessage: statusText } = incoming
     this.response = { status, statusText, headers: rawHeaders, body: HttpBody.empty }
     this.incoming = incoming
+    this.watchFor(idle)
     incoming.on("error", (cause) => this.fail(cause))
     if (method === "HEAD" || status === 204 || status === 304 || headers["content-length"] === "0") {
       incoming.resume().once("end", () => this.end(Exit.succeed(this.response!)))
@@ -184,21 +199,22 @@ export class Opening implements Watcher, Cuttable {
       this.end(Exit.succeed(this.response!))
       body.push(null)
     })
-    if (idle !== undefined) {
-      this.socket!.setTimeout(
-        Math.min(Math.ceil(Duration.toMillis(idle)), 2 ** 31 - 1),
-        () => this.fail(new Error("it was silent for too long"))
-      )
-    }
     this.call.answer({ ...this.response, body: HttpBody.raw(body) })
   }
+
+  private watchFor(time: Duration.Duration | undefined): void {
+    this.socket!.setTimeout(time === undefined ? 0 : Math.min(Math.ceil(Duration.toMillis(time)), 2 ** 31 - 1))
+  }
+
+  private readonly silent = (): void => this.fail(new Silent("it was silent for too long"))
 
   private fail(cause: unknown): void {
     if (this.over) return
     // A client that breaks off its request makes this fail. That is no failure of the upstream.
     if (this.joint === undefined && this.client.socket.destroyed) return this.giveUp()
     const phase = this.response !== undefined ? "body" : this.connected ? "head" : "connect"
-    this.end(Exit.fail(new UpstreamError({ phase, origin: this.request.upstream.origin, cause })))
+    const timedOut = cause instanceof ConnectTimeout || cause instanceof Silent
+    this.end(Exit.fail(new UpstreamError({ phase, timedOut, origin: this.request.upstream.origin, cause })))
     this.body?.destroy(cause instanceof Error ? cause : new Error(String(cause)))
   }
 
@@ -226,27 +242,6 @@ export class Opening implements Watcher, Cuttable {
     }
     const host = HeaderList.get(given, "host") === undefined ? ["Host", upstream.authority] : []
     return [...host, ...given, ...own]
-  }
-
-  private requestBody(): Readable | Uint8Array | undefined {
-    const { body } = this.request
-    switch (body._tag) {
-      case "Empty":
-        return undefined
-      case "Incoming":
-        if (/^100-continue$/i.test(this.client.headers.expect ?? "")) {
-          this.client.socket.write("HTTP/1.1 100 Continue\r\n\r\n")
-        }
-        return new RequestBody(this.client, body.limit)
-      case "Uint8Array":
-        return body.body
-      case "Stream":
-        return NodeStream.toReadableNever(body.stream)
-      case "FormData":
-        return Readable.fromWeb(new Response(body.formData).body as Parameters<typeof Readable.fromWeb>[0])
-      case "Raw":
-        return body.body as Readable | Uint8Array
-    }
   }
 }
 

@@ -2,7 +2,7 @@ import type { BodyLimit } from "@blackgate/http/Transport"
 import type { IncomingMessage } from "node:http"
 import { Http2ServerRequest } from "node:http2"
 import { Readable } from "node:stream"
-import { ClientBroke } from "./IncomingBody.ts"
+import { ClientBroke } from "./ClientBroke.ts"
 
 /**
  * A request body under way. undici destroys what it reads from when an exchange breaks off. The client's own request has to outlive
@@ -11,18 +11,27 @@ import { ClientBroke } from "./IncomingBody.ts"
 export class RequestBody extends Readable {
   private readonly client: IncomingMessage | Http2ServerRequest
   private readonly limit: BodyLimit | undefined
+  /** Called before the first byte is asked for: there is a permit, and a connection. */
+  private readonly onRead: () => void
   private reading = false
 
-  constructor(client: IncomingMessage | Http2ServerRequest, limit: BodyLimit | undefined) {
+  constructor(client: IncomingMessage | Http2ServerRequest, limit: BodyLimit | undefined, onRead: () => void) {
     super({ highWaterMark: 64 * 1024 })
     this.client = client
     this.limit = limit
+    this.onRead = onRead
+  }
+
+  /** Whether there is nothing to send because the client has sent nothing. */
+  get isStarved(): boolean {
+    return this.readableLength === 0 && !this.client.readableEnded
   }
 
   override _read(): void {
     const { client } = this
     if (!this.reading) {
       this.reading = true
+      this.onRead()
       client.on("data", this.onData).on("end", this.onEnd).on("error", this.onError).on("close", this.onClose)
     }
     client.resume()

@@ -1,9 +1,7 @@
-import { ServerResponse } from "node:http"
-import type { Http2ServerResponse } from "node:http2"
+import type { HeaderList } from "@blackgate/http/HeaderList"
+import type { ServerResponse } from "node:http"
 import { Readable } from "node:stream"
-
-// `flushHeaders` writes a head as UTF-8, and so its Latin-1 as something else. What goes before a buffer goes as it is.
-const nothing = Buffer.alloc(0)
+import { trail } from "./Downstream.ts"
 
 /** Where a response body comes from. */
 interface Source {
@@ -11,18 +9,28 @@ interface Source {
   giveUp(): void
 }
 
+const nothing = Buffer.alloc(0)
+
 /** A response body under way. It is paused at its source while nobody reads. */
 export class ResponseBody extends Readable {
   private readonly source: Source
-  private readonly response: ServerResponse | Http2ServerResponse | undefined
+  private readonly response: ServerResponse | undefined
   private shown = false
 
-  constructor(source: Source, response: ServerResponse | Http2ServerResponse | undefined) {
+  constructor(source: Source, response: ServerResponse | undefined) {
     super({ highWaterMark: 64 * 1024 })
     this.source = source
     this.response = response
     // It may break off before anyone reads it.
     this.on("error", () => {})
+  }
+
+  /** The body is complete, and these fields come after it. */
+  finish(trailers: HeaderList): void {
+    const { response } = this
+    // Before the response ends, which is what its end does to whoever reads it; and not if nobody does.
+    if (trailers.length > 0 && response !== undefined) this.prependOnceListener("end", () => trail(response, trailers))
+    this.push(null)
   }
 
   override _read(): void {
@@ -39,11 +47,14 @@ export class ResponseBody extends Readable {
     callback(error)
   }
 
-  // Node keeps a head of HTTP/1 until there is a body to send with it. A client of an event stream waits for it.
+  // Node keeps a head until there is a body to send with it. A client of an event stream waits for it.
   private showHead(): void {
     const { response, shown } = this
     if (shown) return
     this.shown = true
-    if (this.readableLength === 0 && response instanceof ServerResponse && response.headersSent) response.write(nothing)
+    if (this.readableLength > 0 || response?.headersSent !== true) return
+    // For HTTP/1, `flushHeaders` writes what is above ASCII as UTF-8.
+    if (response.req.httpVersionMajor === 1) response.write(nothing)
+    else response.flushHeaders()
   }
 }
