@@ -56,15 +56,16 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, server: create = () => Http.createServer(), transport, tunnels = true, undici = {} }: {
-    readonly pool?: Pool.Options
-    readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
-    /** In place of one of its own, which closes with it. */
-    readonly transport?: Layer.Layer<Transport.Transport>
-    /** Whether its server lets connections become tunnels. */
-    readonly tunnels?: boolean
-    readonly undici?: Undici.Options
-  } = {}
+  { pool = { maxConcurrent: 100 }, server: create = () => Http.createServer(), transport, tunnels = true, undici = {} }:
+    {
+      readonly pool?: Pool.Options
+      readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
+      /** In place of one of its own, which closes with it. */
+      readonly transport?: Layer.Layer<Transport.Transport>
+      /** Whether its server lets connections become tunnels. */
+      readonly tunnels?: boolean
+      readonly undici?: Undici.Options
+    } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
     const logs: Array<string> = []
@@ -73,6 +74,8 @@ export const withRoutes = (
     const clients = new Set<Net.Socket>()
     const server = NodeHttpServer.layer(() => {
       const listener = create().on("connection", (socket: Net.Socket) => {
+        // One that was to become a tunnel, and did not, comes again.
+        if (clients.has(socket)) return
         clients.add(socket)
         socket.once("close", () => clients.delete(socket))
       })

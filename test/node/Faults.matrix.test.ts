@@ -80,7 +80,7 @@ interface Row {
   readonly instead?: Effect.Effect<number, never, Scope.Scope>
   /** Which requests it can be about, if not all. */
   readonly of?: (column: Column) => boolean
-  readonly route?: Pick<Proxy.Options, "timeout" | "idle" | "total">
+  readonly route?: Pick<Proxy.Options, "timeout" | "headTimeout" | "idle" | "total">
   readonly connectTimeout?: Duration.Input
   /** What comes of the body, if not all of it. */
   readonly body?: string
@@ -90,6 +90,7 @@ interface Row {
 
 const bad = { client: "502", counted: "failure" } as const
 const late = { client: "504", counted: "timeout", route: { timeout: "300 millis" } } as const
+const slow = { client: "504", counted: "failure" } as const
 const cut = { client: "aborted", counted: "failure" } as const
 const well = { client: "200", counted: "success" } as const
 const framed = ["length", "chunks", "lastLength", "lastChunks"] as const
@@ -102,7 +103,7 @@ const rows: ReadonlyArray<Row> = [
     upstream: "does not take connections, for longer than `connectTimeout`",
     instead: fullBacklog,
     connectTimeout: "300 millis",
-    ...bad
+    ...slow
   },
   {
     upstream: "does not take connections, for longer than `timeout`",
@@ -116,12 +117,12 @@ const rows: ReadonlyArray<Row> = [
   { upstream: "takes connections, and reads nothing", fault: () => atConnect(freeze), ...late },
   { upstream: "greets with something else than HTTP", fault: () => atConnect(noise), ...bad },
   {
-    upstream: "says nothing for longer than `idle`",
+    upstream: "says nothing for longer than `headTimeout`",
     fault: () => atConnect(blackHole),
     // While a client sends its request, it is not for the upstream to speak.
     of: ({ rest }) => rest === undefined,
-    ...bad,
-    route: { idle: "300 millis" }
+    ...slow,
+    route: { headTimeout: "300 millis" }
   },
   ...([
     ["resets in the middle of the request", reset, bad],
@@ -215,7 +216,9 @@ const outcome = (client: Wire) =>
 
 /** Where it failed, as a line of the log has it that gives a cause too. */
 const phase = (line: string) =>
-  (/ failed at the (connect|head|body): ./.exec(line)?.[1] ?? line).replace(/^(connect|head)$/, "connect or head")
+  (/ failed at the (connect|send|head|body): ./.exec(line)?.[1] ?? line)
+    .replace(/^(connect|send|head)$/, "before the body")
+    .replace(/^.* was cut off: the total time was up$/, "total")
 
 /** Asks as a column does, of a gateway to an upstream with a fault; and whatever comes of it, all is well again after it. */
 const cell = (row: Row, column: Column, answer: string | undefined, instead: Upstream.Upstream | undefined) =>
@@ -256,7 +259,11 @@ const cell = (row: Row, column: Column, answer: string | undefined, instead: Ups
       yield* eventuallyEqual("the outcomes", { [row.counted]: 1 }, gateway.outcomes("/faulty"))
       yield* eventuallyEqual(
         "a line of the log that names the cause, for each failure",
-        row.counted === "failure" ? [row.client === "aborted" ? "body" : "connect or head"] : [],
+        row.client === "aborted"
+          ? [row.counted === "failure" ? "body" : "total"]
+          : row.counted === "failure"
+          ? ["before the body"]
+          : [],
         Effect.sync(() => gateway.logs.map(phase))
       )
       client.send(column.rest ?? "")

@@ -74,7 +74,7 @@ const same = (is: Request, was: Request): boolean =>
   is.method === was.method && is.body === was.body && JSON.stringify(own(is)) === JSON.stringify(own(was)) &&
   (is.target === forwarded(was.target) || !isPlainPath(forwarded(was.target)))
 
-const hopByHop = ["upgrade", "keep-alive", "trailer", "proxy-connection", "http2-settings", "expect"]
+const hopByHop = ["upgrade", "keep-alive", "proxy-connection", "http2-settings", "expect"]
 
 /** Nothing reaches the upstream but what was asked, once, in one reading, and without what was meant for the gateway. */
 const judgeForwarded = ({ messages }: Reading<Request>, { seen, wrong }: StrictUpstream.StrictUpstream): void => {

@@ -48,8 +48,9 @@ const secureConnector = (upstream: Upstream, options: DialOptions, prefers2: boo
 }
 
 // undici would take the name from the `Host` header.
-const named = (connect: buildConnector.connector, servername: string | undefined): buildConnector.connector =>
-(to, callback) => connect({ ...to, servername: servername! }, callback)
+const named =
+  (connect: buildConnector.connector, servername: string | undefined): buildConnector.connector => (to, callback) =>
+    connect({ ...to, servername: servername! }, callback)
 
 /** Whether two upstreams can share connections: they have the same key. */
 export const keyOf = ({ connections, http, origin, tls }: Upstream): string =>
