@@ -5,10 +5,10 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type * as Forwarded from "../Forwarded.ts"
 import type * as HeaderList from "../HeaderList.ts"
+import { token } from "./fields.ts"
 import * as Elements from "./forwardedElements.ts"
 import { fromForwarded, fromXForwarded, type History, toldBy } from "./history.ts"
 import { bracket, isHost, peerOf, portOf } from "./hop.ts"
-import { token } from "./sendable.ts"
 import { networkOf, Trust, unix } from "./Trust.ts"
 
 const name = Schema.String.check(

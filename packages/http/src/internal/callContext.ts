@@ -12,7 +12,7 @@ import * as Schema from "effect/Schema"
 import type * as CallContext from "../CallContext.ts"
 import * as HeaderList from "../HeaderList.ts"
 import { timedOut } from "./failures.ts"
-import { token } from "./sendable.ts"
+import { token } from "./fields.ts"
 
 const grpcHeader = "grpc-timeout"
 const millisHeader = "x-envoy-expected-rq-timeout-ms"

@@ -3,8 +3,8 @@ import * as Predicate from "effect/Predicate"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyRequest } from "../Rewrite.ts"
 import type { Request } from "../Transport.ts"
+import { token, wrongFields } from "./fields.ts"
 import * as Path from "./path.ts"
-import { token, wrongFields } from "./sendable.ts"
 
 const visible = /^[\u0021-\u007e\u0080-\u00ff]*$/
 const beyondPath = /[?#]/

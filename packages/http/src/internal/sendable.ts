@@ -3,21 +3,7 @@ import * as Predicate from "effect/Predicate"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
 import type { Response } from "../Transport.ts"
-
-/** A name: of a method, of a field (RFC 9110, section 5.6.2). */
-export const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/
-
-/** What a field, or a reason phrase, may hold: a line break would begin another one (RFC 9110, section 5.5). */
-const text = /^[\t\u0020-\u007e\u0080-\u00ff]*$/
-
-/** What is wrong with fields that must not be sent so. */
-export const wrongFields = (headers: HeaderList.HeaderList): string | undefined => {
-  for (let i = 0; i < headers.length; i += 2) {
-    if (!token.test(headers[i]!)) return `the header name ${JSON.stringify(headers[i])} is no token`
-    if (!text.test(headers[i + 1]!)) return `the value of the header ${headers[i]} holds a byte that can't be sent`
-  }
-  return undefined
-}
+import { text, wrongFields } from "./fields.ts"
 
 /** Whether it is the status of a response that a client can take for the last one (RFC 9110, section 15). */
 const isFinal = (status: number): boolean => Number.isInteger(status) && status >= 200 && status <= 599

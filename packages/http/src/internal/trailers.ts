@@ -1,6 +1,6 @@
 import type { HeaderList } from "../HeaderList.ts"
 import { isEndToEnd, namedByConnection } from "./endToEnd.ts"
-import { wrongFields } from "./sendable.ts"
+import { wrongFields } from "./fields.ts"
 
 // What may not come after the body (RFC 9110, section 6.5.1): it says how the message is framed and read, where it goes, whether it
 // may, and what becomes of it. Whoever merges trailers into the head would act on it.
