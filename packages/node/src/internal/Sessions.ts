@@ -48,6 +48,8 @@ export const watchSession = (
     connection.tell(`it sends more than ${maxChatter} pings and settings a second`)
     session.destroy(new Error("calm down"), Http2.constants.NGHTTP2_ENHANCE_YOUR_CALM)
   }
+  // The session is over, and Node waits for the client to end the connection, too. One that doesn't would hold up a drain.
+  connection.socket.once("finish", () => connection.linger())
   session.on("ping", chat)
   session.on("remoteSettings", chat)
   session.on("error", (error: NodeJS.ErrnoException) => {
