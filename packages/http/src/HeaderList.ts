@@ -180,6 +180,9 @@ const joined = new Set([
   "vary"
 ])
 
+// What `Headers.fromRecordUnsafe` gives a record, which is then slow to read for good. It has no names that a field could have.
+const prototype: object = Object.getPrototypeOf(Headers.empty)
+
 /**
  * As Effect has it, for a response.
  *
@@ -192,7 +195,7 @@ const joined = new Set([
  * @since 0.1.0
  */
 export const toHeaders = (self: HeaderList): Headers.Headers => {
-  const fields: { [name: string]: string | Array<string> } = Object.create(null)
+  const fields: { [name: string]: string | Array<string> } = Object.create(prototype)
   for (let i = 0; i < self.length; i += 2) {
     const name = self[i]!.toLowerCase()
     const value = self[i + 1]!
@@ -202,7 +205,7 @@ export const toHeaders = (self: HeaderList): Headers.Headers => {
     else fields[name] = joined.has(name) ? `${before}, ${value}` : [before, value]
   }
   // Effect's type knows one string per name; its Node server passes arrays on to Node, which is the only way for several cookies.
-  return Headers.fromRecordUnsafe(fields as { [name: string]: string })
+  return fields as object as Headers.Headers
 }
 
 /**

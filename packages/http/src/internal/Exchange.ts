@@ -49,18 +49,18 @@ export class Exchange implements Completion<Response, UpstreamError> {
       ? request
       : { ...request, headers: send.sending.write(request.headers, call.remaining(), send.criticality) }
     this.stop = transport.send(this.request, this)
-    return this.cutOff
+    return () => this.cutOff()
   }
 
   // After its answer, a call is stopped by nothing but its time.
-  private readonly cutOff = (): void => {
+  private cutOff(): void {
     if (this.answered && !this.over) {
       this.broke ??= `${this.request!.upstream.origin} was cut off: the total time was up`
     }
     this.stop?.()
   }
 
-  readonly answer = (response: Response): void => {
+  answer(response: Response): void {
     const why = wrong(response)
     if (why === undefined) this.settle(response)
     else {
@@ -69,7 +69,7 @@ export class Exchange implements Completion<Response, UpstreamError> {
     }
   }
 
-  readonly end = (exit: Ended): void => {
+  end(exit: Ended): void {
     this.over = true
     if (exit._tag === "Success") {
       const why = wrong(exit.value)

@@ -1,5 +1,6 @@
 import * as NetAddress from "effect/net/NetAddress"
 import * as Result from "effect/Result"
+import { remembered } from "./remembered.ts"
 
 /** Who a proxy says that it got a request from. */
 export interface Node {
@@ -47,7 +48,7 @@ const number = /^\d{1,5}$/
 const prefix = /^\/[\w.~!$&'()*+;=:@%/-]*$/
 
 /** Whether it may stand for a host, with a port or without, in a list of them. */
-export const isHost = (text: string): boolean => authority.test(text)
+export const isHost = remembered((text) => authority.test(text))
 export const isScheme = (text: string): boolean => scheme.test(text)
 export const isPort = (text: string): boolean => number.test(text) && Number(text) <= 65_535
 // One that begins with two slashes would name another host where it is put before a path.

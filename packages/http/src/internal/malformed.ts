@@ -1,4 +1,5 @@
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import { remembered } from "./remembered.ts"
 
 // What Node's requests have that Effect's doesn't show. Those of HTTP/2 have a `stream`.
 interface Source {
@@ -13,7 +14,7 @@ interface Source {
 const hostAndPort = /^(?:\[[0-9a-f:.]{2,}\]|(?:[-\w.~!$&'()*+;=]|%[0-9a-f]{2})+)(?::\d*)?$/i
 
 /** Whether it names a host, and nothing besides: no user, no path. */
-const isAuthority = (text: string): boolean => hostAndPort.test(text)
+const isAuthority = remembered((text) => hostAndPort.test(text))
 
 // Node reads on after the answer that ends a connection, and calls what it finds requests.
 const doubted = new WeakSet<object>()
@@ -41,7 +42,7 @@ export const originOf = (url: string): string | undefined => {
 
 // In origin form or in absolute form; a fragment is the client's own.
 const isTarget = (url: string): boolean => {
-  if (!url.startsWith("/") && originOf(url) === undefined) return false
+  if (url.charCodeAt(0) !== 47 && originOf(url) === undefined) return false
   const fragment = url.indexOf("#")
   return fragment === -1 || url.lastIndexOf("?", fragment) !== -1
 }
@@ -76,7 +77,7 @@ const hostOf = (rawHeaders: ReadonlyArray<string>): string | undefined | null =>
   let host: string | undefined
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i]!
-    if (name.length !== 4 || name.toLowerCase() !== "host") continue
+    if (name.length !== 4 || (name !== "Host" && name.toLowerCase() !== "host")) continue
     if (host !== undefined) return null
     host = rawHeaders[i + 1]
   }

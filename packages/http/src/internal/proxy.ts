@@ -17,6 +17,7 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import * as Forwarded from "../Forwarded.ts"
+import type { HeaderList } from "../HeaderList.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
@@ -157,16 +158,17 @@ class Serving {
     const request = path === received.path && body === received.body ? received : { ...received, path, body }
     const rewritten = perform("rewrite", options.rewrite, request)
     return Effect.isEffect(rewritten)
-      ? Effect.flatMap(rewritten, (rewritten) => this.send(rewritten))
-      : this.send(rewritten)
+      ? Effect.flatMap(rewritten, (rewritten) => this.send(rewritten, request))
+      : this.send(rewritten, request)
   }
 
-  private send(request: ProxyRequest | Answer): Effect.Effect<Answer, any, any> {
+  private send(request: ProxyRequest | Answer, received: ProxyRequest): Effect.Effect<Answer, any, any> {
     if (HttpServerResponse.isHttpServerResponse(request)) return Effect.succeed(request)
     const { fiber, limit, protocol, route, source, transport } = this
     const { receiving, sending, settings } = route
     let outgoing = toTransport(
       request,
+      received,
       protocol === undefined ? settings.idle : settings.tunnels.idle,
       settings.headTimeout
     )
@@ -192,7 +194,9 @@ class Serving {
     const trailing = answer.trailers === undefined ? undefined : announced(answer.headers)
     if (trailing !== undefined) headers.push("trailer", trailing)
     this.forwarding.addResponseVia(headers, answer.version ?? "1.1")
-    const response: ProxyResponse = { ...answer, statusText: reason(answer.statusText), headers }
+    const response: ProxyResponse = isSwitched(answer)
+      ? { ...answer, statusText: reason(answer.statusText), headers }
+      : responseOf(answer, headers)
     const rewritten = perform("rewriteResponse", this.route.settings.options.rewriteResponse, response, request)
     return Effect.isEffect(rewritten)
       ? Effect.flatMap(rewritten, (rewritten) => this.respond(rewritten, response, state))
@@ -217,6 +221,16 @@ class Serving {
     return Effect.succeed(toResponse(rewritten, response, this.fiber.context))
   }
 }
+
+// Field by field: a copy of an object that nobody has seen before costs more than all else that is done to it.
+const responseOf = ({ body, status, statusText, trailers, version }: Response, headers: HeaderList): ProxyResponse => ({
+  status,
+  statusText: reason(statusText),
+  headers,
+  version,
+  body,
+  trailers
+})
 
 const badRequest = Effect.succeed(Failures.badRequest)
 

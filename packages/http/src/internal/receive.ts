@@ -44,7 +44,8 @@ export const receive = (
     const names = announced(raw)
     if (names !== undefined) headers.push("trailer", names)
   }
-  return { method: source.method, ...target, headers, body, upstream, clientAddress, source }
+  const { path, query } = target
+  return { method: source.method, path, query, headers, body, upstream, clientAddress, source }
 }
 
 // Effect puts the target of a proxy request (RFC 9112, section 3.2.2) through WHATWG's parser, which resolves what is to be judged.

@@ -8,6 +8,10 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
 
+type Mutable = {
+  -readonly [Field in keyof HttpServerResponse.HttpServerResponse]: HttpServerResponse.HttpServerResponse[Field]
+}
+
 /**
  * The response as a value that middleware can work on.
  *
@@ -20,9 +24,13 @@ export const toResponse = (
   context: Context.Context<never>
 ): HttpServerResponse.HttpServerResponse => {
   const { body, status, statusText } = response
-  const headers = HeaderList.toHeaders(body === original.body ? trailed(response) : framed(response))
+  const list = body === original.body ? trailed(response) : framed(response)
+  const headers = HeaderList.toHeaders(list)
   if (headers["set-cookie"] !== undefined) HttpEffect.appendPreResponseHandlerUnsafe(context, keepCookies)
-  return Object.assign(HttpServerResponse.empty({ status, statusText }), { headers, body: typed(body, headers) })
+  const made: Mutable = HttpServerResponse.empty({ status, statusText })
+  made.headers = headers
+  made.body = typed(body, headers, list, statusText)
+  return made
 }
 
 // The length is the body's: a rewrite that gave the response another one need not think of it.
@@ -39,9 +47,25 @@ const trailed = ({ headers, trailers }: ProxyResponse): HeaderList.HeaderList =>
     : HeaderList.remove(headers, "trailer")
 
 // Whatever changes a response writes the type that its body claims over that of its headers. So the body claims the upstream's.
-const typed = (body: HttpBody.HttpBody, { "content-type": type = "" }: Headers.Headers): HttpBody.HttpBody => {
-  if (body._tag === "Uint8Array") return new HttpBody.Uint8Array(body.body, type, body.contentLength, body.text)
+const typed = (
+  body: HttpBody.HttpBody,
+  { "content-type": type = "" }: Headers.Headers,
+  list: HeaderList.HeaderList,
+  statusText: string | undefined
+): HttpBody.HttpBody => {
+  if (body._tag === "Uint8Array") {
+    // Node writes text and head as one, in UTF-8: for a head that is not ASCII, that would be another one.
+    const text = body.text !== undefined && isAscii(list, statusText) ? body.text : undefined
+    return new HttpBody.Uint8Array(body.body, type, body.contentLength, text)
+  }
   return body._tag === "Stream" ? new HttpBody.Stream(body.stream, type, body.contentLength) : body
+}
+
+const beyondAscii = /[^\u0000-\u007f]/
+
+const isAscii = (list: HeaderList.HeaderList, statusText: string | undefined): boolean => {
+  for (let i = 1; i < list.length; i += 2) if (beyondAscii.test(list[i]!)) return false
+  return statusText === undefined || !beyondAscii.test(statusText)
 }
 
 type Cookie = string | ReadonlyArray<string>

@@ -15,24 +15,25 @@ const beyondPath = /[?#]/
  */
 export const toTransport = (
   request: ProxyRequest,
+  received: ProxyRequest,
   idle: Duration.Duration | undefined,
   headTimeout: Duration.Duration | undefined
 ): Request | string => {
   if (!Predicate.isObject(request)) return "it did not return a request"
   const { body, method, query, source, upstream } = request
-  const path = Path.resolve(request.path)
-  if (!token.test(method)) return `the method ${JSON.stringify(method)} is no token`
-  if (path === undefined || !path.startsWith("/") || !visible.test(path) || beyondPath.test(path)) {
-    return `the path ${JSON.stringify(request.path)} can't be sent`
-  }
-  if (query !== "" && !(query.startsWith("?") && visible.test(query))) {
+  // What is as it was received has been read by a server's parser, and by the route.
+  const path = request.path === received.path ? received.path : Path.resolve(request.path)
+  if (method !== received.method && !token.test(method)) return `the method ${JSON.stringify(method)} is no token`
+  if (path !== received.path && !isPath(path)) return `the path ${JSON.stringify(request.path)} can't be sent`
+  if (query !== received.query && query !== "" && !(query.startsWith("?") && visible.test(query))) {
     return `the query ${JSON.stringify(query)} can't be sent`
   }
   const headers = framed(request.headers, body)
-  return wrongFields(headers) ?? {
+  const wrong = headers === received.headers ? undefined : wrongFields(headers)
+  return wrong ?? {
     upstream,
     method,
-    target: upstream.basePath + path + query,
+    target: `${upstream.basePath}${path}${query}`,
     headers,
     body,
     source,
@@ -40,6 +41,9 @@ export const toTransport = (
     headTimeout
   }
 }
+
+const isPath = (path: string | undefined): boolean =>
+  path !== undefined && path.startsWith("/") && visible.test(path) && !beyondPath.test(path)
 
 // The length is the body's, and so are the trailers: another body has another one, and no body has none.
 const framed = (headers: HeaderList.HeaderList, body: ProxyRequest["body"]): HeaderList.HeaderList => {

@@ -20,7 +20,7 @@ export const unusable = ({ headers, status }: Response): string | undefined => {
 
 /** A reason phrase, if it can be one. It is of no use to anybody, so one that can't is left away (RFC 9112, section 4). */
 export const reason = (statusText: string | undefined): string | undefined =>
-  statusText !== undefined && text.test(statusText) ? statusText : undefined
+  statusText === "OK" || (statusText !== undefined && text.test(statusText)) ? statusText : undefined
 
 /** What is wrong with an answer of the user's own, which the server would make a 500 of without a word. */
 export const wrongAnswer = ({ headers, status, statusText }: HttpServerResponse): string | undefined =>

@@ -53,10 +53,16 @@ const named =
     connect({ ...to, servername: servername! }, callback)
 
 /** Whether two upstreams can share connections: they have the same key. */
-export const keyOf = ({ connections, http, origin, tls }: Upstream): string =>
-  connections === undefined && tls === undefined
-    ? `${origin} ${http}`
-    : `${origin} ${http} ${connections} ${numberOf(tls)}`
+export const keyOf = (upstream: Upstream): string => {
+  let key = keys.get(upstream)
+  if (key === undefined) {
+    const { connections, http, origin, tls } = upstream
+    keys.set(upstream, key = `${origin} ${http} ${connections} ${numberOf(tls)}`)
+  }
+  return key
+}
+
+const keys = new WeakMap<Upstream, string>()
 
 // Options that are not the very same are others, as a certificate is a right to something.
 const numbers = new WeakMap<UpstreamTls.Options, number>()

@@ -5,6 +5,7 @@ import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
+import { isAscii } from "node:buffer"
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
@@ -20,6 +21,7 @@ import { isReplayable, isStale } from "./replay.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { type Silence, silenceOf, type Watched } from "./Silence.ts"
+import { soon } from "./soon.ts"
 
 const interrupted = Exit.interrupt()
 
@@ -165,7 +167,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       trailers: trails ? () => this.trailers(fields) : undefined
     }
     if (this.sent) this.watchFor(undefined)
-    queueMicrotask(() => this.answer())
+    soon(() => this.answer())
   }
 
   private trailers(head: HeaderList.HeaderList): HeaderList.HeaderList {
@@ -198,7 +200,9 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     } else if (chunks.length === 0) this.end(Exit.succeed(response!))
     else {
       const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-      this.end(Exit.succeed({ ...response!, body: HttpBody.uint8Array(whole) }))
+      const { headers, status, statusText, trailers } = response!
+      const body = new HttpBody.Uint8Array(whole, "application/octet-stream", whole.length, textOf(whole))
+      this.end(Exit.succeed({ status, statusText, headers, body, trailers }))
     }
   }
 
@@ -272,3 +276,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     return body
   }
 }
+
+/** A body that is longer costs more as text than it saves. */
+const longestText = 4096
+
+// What is text is written by Node in one piece with its head.
+const textOf = (body: Buffer): string | undefined =>
+  body.length <= longestText && isAscii(body) ? body.toString("latin1") : undefined

@@ -5,6 +5,7 @@ import type * as Net from "node:net"
 import { type buildConnector, Pool } from "undici"
 import { Dialer, type DialOptions, keyOf } from "./Dialer.ts"
 import { Lane } from "./Lane.ts"
+import { soon } from "./soon.ts"
 
 /**
  * The connections to one origin: one for each exchange under way.
@@ -61,7 +62,7 @@ export class Origin {
 }
 
 // undici's own callback is set when ours has returned.
-const afterThisTurn = (callback: () => void): void => queueMicrotask(() => setImmediate(callback))
+const afterThisTurn = (callback: () => void): void => soon(() => setImmediate(callback))
 
 export interface OriginsOptions extends DialOptions {
   /** How long an idle connection is kept, where the upstream gives no hint. In milliseconds. */

@@ -7,7 +7,11 @@ export const fieldsOf = (
   raw: ReadonlyArray<string | Buffer> | Http.IncomingHttpHeaders | null | undefined,
   record: Http.IncomingHttpHeaders
 ): HeaderList => {
-  if (isList(raw)) return raw.map((part) => typeof part === "string" ? part : part.toString("latin1"))
+  if (isList(raw)) {
+    const list: Array<string> = []
+    for (const part of raw) list.push(typeof part === "string" ? part : part.toString("latin1"))
+    return list
+  }
   return Object.entries(record).flatMap(([name, value]) => [value ?? []].flat().flatMap((one) => [name, one]))
 }
 
