@@ -347,7 +347,7 @@ export const route = <
         settings(path, routeSchema, options, (...read) => table.agrees(...read, self))
       )
       const transport = yield* Transport
-      const forwarding = new Forwarding({ ...(yield* Forwarded.Defaults), ...options.forwarded })
+      const forwarding = Forwarding.of(yield* Forwarded.Defaults, options.forwarded)
       const group = yield* groupOf(options.group)
       const tunnels = { ...checked.tunnels, group: yield* groupOf(checked.tunnels.group as Group.Ref<Tunnels>) }
       table.add(method, path, self)

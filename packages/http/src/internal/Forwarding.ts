@@ -58,7 +58,17 @@ export class Forwarding {
   private readonly sendsX: boolean
   private readonly sendsForwarded: boolean
 
-  constructor(options: Forwarded.Options) {
+  private static readonly common = new WeakMap<Forwarded.Options, Forwarding>()
+
+  /** One for all routes that say nothing of their own. */
+  static of(defaults: Forwarded.Options, own?: Forwarded.Options): Forwarding {
+    if (own !== undefined) return new Forwarding({ ...defaults, ...own })
+    let forwarding = Forwarding.common.get(defaults)
+    if (forwarding === undefined) Forwarding.common.set(defaults, forwarding = new Forwarding(defaults))
+    return forwarding
+  }
+
+  private constructor(options: Forwarded.Options) {
     const { instance, maxPasses = 1, read = "x-forwarded", send = "x-forwarded", trust = [], via = "blackgate" } =
       options
     this.maxPasses = maxPasses

@@ -81,7 +81,9 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
     tunnel: exchangeWith(settings, settings.tunnels.group, settings.tunnels.total),
     receiving,
     sending: asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined,
-    forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!
+    forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!,
+    pattern: undefined,
+    spelled: () => true
   }
   const answered = Effect.withFiber((fiber) => new Serving(route, fiber).answer())
   const served = receiving === undefined ? answered : receiveWith(receiving, answered)
@@ -96,6 +98,9 @@ interface Route {
   readonly receiving: Receiving | undefined
   readonly sending: Sending | undefined
   readonly forwardingIn: (fiber: AnyFiber) => Forwarding
+  /** Its own path, and how that is spelled, once the router has found it. */
+  pattern: string | undefined
+  spelled: (path: string) => boolean
 }
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
@@ -147,7 +152,7 @@ class Serving {
     const path = received && Path.resolve(received.path)
     if (received === undefined || path === undefined) return badRequest
     const found = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)
-    if (!isSpelled(found, path) || !isOwn(source.method, path, path !== received.path)) return badRequest
+    if (!this.isSpelled(found, path) || !isOwn(source.method, path, path !== received.path)) return badRequest
     if (HttpServerResponse.isHttpServerResponse(protocol)) return Effect.succeed(protocol)
     this.protocol = protocol
 
@@ -160,6 +165,18 @@ class Serving {
     return Effect.isEffect(rewritten)
       ? Effect.flatMap(rewritten, (rewritten) => this.send(rewritten, request))
       : this.send(rewritten, request)
+  }
+
+  // A route that was found by another spelling of its literal part: whoever is behind may find another one.
+  private isSpelled(found: HttpRouter.RouteContext["Service"] | undefined, path: string): boolean {
+    // Under a prefix, Effect has taken that off the path, and the pattern still has it.
+    if (found === undefined || Option.isSome(found.route.prefix)) return true
+    const { route } = this
+    if (route.pattern !== found.route.path) {
+      route.pattern = found.route.path
+      route.spelled = Path.spelledBy(route.pattern)
+    }
+    return route.spelled(path)
   }
 
   private send(request: ProxyRequest | Answer, received: ProxyRequest): Effect.Effect<Answer, any, any> {
@@ -239,12 +256,13 @@ const tooLarge = ({ max }: Limit): Effect.Effect<Answer> =>
 
 // A handler finds the gateway's options as each request comes; they are the same ones as a rule.
 const forwardingOf = (own: Forwarded.Options | undefined) => {
+  if (own === undefined) return (fiber: AnyFiber): Forwarding => Forwarding.of(fiber.getRef(Forwarded.Defaults))
   let last: Forwarded.Options | undefined
   let forwarding: Forwarding | undefined
-  return (fiber: Fiber.Fiber<unknown, unknown>): Forwarding => {
+  return (fiber: AnyFiber): Forwarding => {
     const defaults = fiber.getRef(Forwarded.Defaults)
     if (forwarding === undefined || defaults !== last) {
-      forwarding = new Forwarding({ ...defaults, ...own })
+      forwarding = Forwarding.of(defaults, own)
       last = defaults
     }
     return forwarding
@@ -265,19 +283,6 @@ const join = (switched: Switched, head: ProxyResponse): Effect.Effect<Answer> =>
     HttpServerResponse.empty({ status: 101 })
   )
 }
-
-// A route that was found by another spelling of its literal part: whoever is behind may find another one.
-const isSpelled = (found: HttpRouter.RouteContext["Service"] | undefined, path: string): boolean => {
-  // Under a prefix, Effect has taken that off the path, and the pattern still has it.
-  if (found === undefined || Option.isSome(found.route.prefix)) return true
-  const pattern = found.route.path
-  let spelled = spellings.get(pattern)
-  if (spelled === undefined) spellings.set(pattern, spelled = Path.spelledBy(pattern))
-  return spelled(path)
-}
-
-// By the routes' own patterns, so there are no more of them than routes.
-const spellings = new Map<string, (path: string) => boolean>()
 
 // The arguments are what one exchange needs; the fallback is handed the same.
 const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: Duration.Input | undefined) =>

@@ -61,7 +61,7 @@ const typed = (
   return body._tag === "Stream" ? new HttpBody.Stream(body.stream, type, body.contentLength) : body
 }
 
-const beyondAscii = /[^\u0000-\u007f]/
+const beyondAscii = /[\u0080-\uffff]/
 
 const isAscii = (list: HeaderList.HeaderList, statusText: string | undefined): boolean => {
   for (let i = 1; i < list.length; i += 2) if (beyondAscii.test(list[i]!)) return false
