@@ -1,16 +1,23 @@
 /**
  * The command line of the `blackgate` program.
  *
- * So far it answers `--help` and `--version`, and refuses anything else by name. It reads no config file and starts no
- * gateway: those will be its subcommands.
+ * The flags, the places where a config file is looked for, and the words `start`, `stop`, `restart` and `status` are those of the
+ * Python program. Flags stand before the command or after it.
+ *
+ * @since 0.1.0
  */
 import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
+import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import { findConfigFile } from "./internal/configFile.ts"
+import { reported } from "./internal/Failed.ts"
+import { runGateway } from "./internal/run.ts"
 
 const PackageJson = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
 
@@ -23,12 +30,32 @@ const version = Effect.gen(function*() {
   return (yield* Schema.decodeEffect(PackageJson)(text)).version
 })
 
-const blackgate = Command.make("blackgate").pipe(
-  Command.withDescription(
-    "Blackgate, an API gateway. This version prints its help and its version; it cannot run a gateway from a file yet. "
-      + "To run one from code, use the packages @blackgate/core, @blackgate/http and @blackgate/node."
-  )
+const shared = Command.make("blackgate").pipe(
+  Command.withDescription("Blackgate, an API gateway."),
+  Command.withSharedFlags({
+    config: Flag.String("config").pipe(
+      Flag.withAlias("c"),
+      Flag.withMetavar("FILE"),
+      Flag.withDescription(
+        "The config file. Without it: ./blackgate.yml, ~/.blackgate.yml, /usr/local/etc/blackgate/blackgate.yml, "
+          + "/etc/blackgate/blackgate.yml"
+      ),
+      Flag.optional
+    )
+  })
 )
+
+const configFile = Effect.flatMap(shared, ({ config }) => findConfigFile(Option.getOrUndefined(config)))
+
+const start = Command.make(
+  "start",
+  {},
+  () => reported(Effect.flatMap(configFile, (file) => runGateway(file, () => Effect.void)))
+).pipe(
+  Command.withDescription("Runs a gateway from a config file.")
+)
+
+const blackgate = shared.pipe(Command.withSubcommands([start]))
 
 /**
  * Runs the program with the arguments of the process.
