@@ -8,16 +8,14 @@
  */
 import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
-import * as Flag from "effect/cli/Flag"
 import * as GlobalFlag from "effect/cli/GlobalFlag"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
-import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
-import { findConfigFile } from "./internal/configFile.ts"
-import { reported } from "./internal/Failed.ts"
-import { runGateway } from "./internal/run.ts"
+import { check, init, routes, schema } from "./internal/configCommands.ts"
+import { blackgate } from "./internal/flags.ts"
+import { reload, restart, start, status, stop } from "./internal/processCommands.ts"
 
 const PackageJson = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
 
@@ -30,32 +28,9 @@ const version = Effect.gen(function*() {
   return (yield* Schema.decodeEffect(PackageJson)(text)).version
 })
 
-const shared = Command.make("blackgate").pipe(
-  Command.withDescription("Blackgate, an API gateway."),
-  Command.withSharedFlags({
-    config: Flag.String("config").pipe(
-      Flag.withAlias("c"),
-      Flag.withMetavar("FILE"),
-      Flag.withDescription(
-        "The config file. Without it: ./blackgate.yml, ~/.blackgate.yml, /usr/local/etc/blackgate/blackgate.yml, "
-          + "/etc/blackgate/blackgate.yml"
-      ),
-      Flag.optional
-    )
-  })
+const program = blackgate.pipe(
+  Command.withSubcommands([start, stop, restart, status, reload, check, routes, schema, init])
 )
-
-const configFile = Effect.flatMap(shared, ({ config }) => findConfigFile(Option.getOrUndefined(config)))
-
-const start = Command.make(
-  "start",
-  {},
-  () => reported(Effect.flatMap(configFile, (file) => runGateway(file, () => Effect.void)))
-).pipe(
-  Command.withDescription("Runs a gateway from a config file.")
-)
-
-const blackgate = shared.pipe(Command.withSubcommands([start]))
 
 /**
  * Runs the program with the arguments of the process.
@@ -68,9 +43,9 @@ const blackgate = shared.pipe(Command.withSubcommands([start]))
  * @since 0.1.0
  */
 export const run = version.pipe(
-  Effect.flatMap((version) => Command.run(blackgate, { version })),
+  Effect.flatMap((version) => Command.run(program, { version })),
   Effect.provideService(
     CliConfig.CliConfig,
-    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
+    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
   )
 )

@@ -106,6 +106,18 @@ export const make = (plan: Plan): Effect.Effect<Gateway, ConfigError | CannotLis
     }
   })
 
+/**
+ * Builds all of a config that needs no network, and lets go of it again.
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const check = (plan: Plan): Effect.Effect<void, ConfigError> =>
+  Effect.scoped(Effect.gen(function*() {
+    const generation = yield* buildGeneration(plan, yield* makeKept)
+    yield* generation.close()
+  }))
+
 type Answering = Generation["answer"]
 
 const closeAll = (listening: ReadonlyArray<Listening>): Effect.Effect<void> =>

@@ -47,9 +47,27 @@ export interface RequestPath {
  */
 export const of = (request: HttpServerRequest.HttpServerRequest): RequestPath | undefined => {
   const url = targetOf(request)
-  const target = url === undefined ? undefined : Path.split(url)
-  const path = target && Path.resolve(target.path)
-  return path === undefined ? undefined : { path, query: target!.query, lenient: lenient(path) }
+  return url === undefined ? undefined : parse(url)
+}
+
+/**
+ * Reads a request target in origin form: a path, and a query or none.
+ *
+ * **Example** (Dots that leave the root)
+ *
+ * ```ts import.meta.vitest
+ * import { RequestPath } from "@blackgate/http"
+ *
+ * RequestPath.parse("/a/../../b") // => undefined
+ * ```
+ *
+ * @category constructors
+ * @since 0.1.0
+ */
+export const parse = (target: string): RequestPath | undefined => {
+  const split = Path.split(target)
+  const path = split && Path.resolve(split.path)
+  return path === undefined ? undefined : { path, query: split!.query, lenient: lenient(path) }
 }
 
 /**

@@ -13,8 +13,15 @@ export class Failed extends Data.TaggedError("Failed")<{ readonly code: number }
 export const failWith = (code: number, message: string): Effect.Effect<never, Failed> =>
   Effect.andThen(Console.error(message), Effect.fail(new Failed({ code })))
 
-/** A bad config ends with 2, anything else with 1. */
-export const reported = <A, E extends { readonly _tag: string; readonly message: string }, R>(
-  self: Effect.Effect<A, E, R>
-): Effect.Effect<A, Failed, R> =>
-  Effect.catch(self, (error) => failWith(error._tag === "ConfigError" ? 2 : 1, error.message))
+interface Told {
+  readonly _tag: string
+  readonly message: string
+  readonly code?: number
+}
+
+/** The code that the program ends with: 2 for a bad config, 1 for anything else, unless the error knows better. */
+export const codeOf = ({ _tag, code }: Told): number => code ?? (_tag === "ConfigError" ? 2 : 1)
+
+/** Says what has failed. */
+export const reported = <A, E extends Told, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Failed, R> =>
+  Effect.catch(self, (error) => failWith(codeOf(error), error.message))

@@ -1,71 +1,89 @@
+import * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { Scope } from "effect/Scope"
 import type { ConfigError } from "../ConfigError.ts"
+import type { Config } from "../ConfigSchema.ts"
 import type { CannotListen } from "../Gateway.ts"
 import * as Gateway from "../Gateway.ts"
 import { loadPlan } from "./configFile.ts"
-import { ProgramLog } from "./ProgramLog.ts"
+import * as Pidfile from "./Pidfile.ts"
+import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
 import { Sentry } from "./Sentry.ts"
 
 /** The signals that end the program, and the code that it ends with when they come again. */
 const ending = { SIGINT: 130, SIGTERM: 143 } as const
 
-// Effect's `runMain` interrupts the program on the first one; whoever sends a second one has no more patience.
-const hurry: Effect.Effect<void, never, Scope> = Effect.gen(function*() {
+// Effect's `runMain` interrupts the program on the first one; whoever sends a second one has no more patience. They are heard until
+// the process ends.
+const hurry = Effect.sync(() => {
   let asked = false
   for (const [signal, code] of Object.entries(ending)) {
-    const listener = () => {
+    process.on(signal, () => {
       if (asked) process.exit(code)
       asked = true
       // What was asked for is no failure.
       process.exitCode = 0
-    }
-    yield* Effect.acquireRelease(
-      Effect.sync(() => process.on(signal, listener)),
-      // While the program ends, too.
-      () => Effect.void
-    )
+    })
   }
 })
 
-/** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. `listens` is called when it does. */
+/** A storm of SIGHUPs is one reload under way and one to come. */
+const hangups: Effect.Effect<Queue.Dequeue<void>, never, Scope> = Effect.gen(function*() {
+  const queue = yield* Queue.sliding<void>(1)
+  yield* Effect.acquireRelease(
+    Effect.sync(() => {
+      const listener = () => void Queue.offerUnsafe(queue, undefined)
+      process.on("SIGHUP", listener)
+      return listener
+    }),
+    (listener) => Effect.sync(() => process.off("SIGHUP", listener))
+  )
+  return queue
+})
+
+export interface RunOptions {
+  readonly file: string
+  readonly pidfile: string | undefined
+  /** Goes before that of the config. */
+  readonly format: LogFormat | undefined
+  /** Is told when it listens. */
+  readonly listens: (addresses: ReadonlyArray<string>) => Effect.Effect<void>
+}
+
+/** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. */
 export const runGateway = (
-  file: string,
-  listens: (addresses: ReadonlyArray<string>) => Effect.Effect<void, never, Scope>
-): Effect.Effect<never, ConfigError | CannotListen> => {
+  { file, format, listens, pidfile }: RunOptions
+): Effect.Effect<never, ConfigError | CannotListen | Pidfile.PidfileError> => {
   const sentry = new Sentry()
-  const log = new ProgramLog(sentry)
+  const log = new ProgramLog(sentry, format)
+  const apply = (config: Config) => {
+    log.settings = config.log ?? {}
+    return sentry.use(config.sentry?.dsn)
+  }
   return Effect.scoped(Effect.gen(function*() {
     yield* hurry
-    // A storm of them is one reload under way and one to come.
-    const hangups = yield* Queue.sliding<void>(1)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const listener = () => void Queue.offerUnsafe(hangups, undefined)
-        process.on("SIGHUP", listener)
-        return listener
-      }),
-      (listener) => Effect.sync(() => process.off("SIGHUP", listener))
-    )
+    const asked = yield* hangups
     const plan = yield* loadPlan(file)
-    const { config } = plan.loaded
-    log.settings = config.log ?? {}
-    yield* sentry.use(config.sentry?.dsn)
+    yield* apply(plan.loaded.config)
+    // Taken away last: who waits for the end of the program waits for that.
+    if (pidfile !== undefined) yield* Pidfile.write(pidfile)
     const gateway = yield* Gateway.make(plan)
     const addresses = yield* gateway.addresses
     yield* Console.log(`Blackgate listens on ${addresses.join(" and ")}`)
     yield* listens(addresses)
     const reload = Effect.gen(function*() {
       const plan = yield* loadPlan(file)
-      const { config } = plan.loaded
       yield* gateway.reload(plan)
-      log.settings = config.log ?? {}
-      yield* sentry.use(config.sentry?.dsn)
+      yield* apply(plan.loaded.config)
       const addresses = yield* gateway.addresses
       yield* Effect.logInfo(`reloaded ${file}, listening on ${addresses.join(" and ")}`)
-    }).pipe(Effect.catch((error) => Effect.logError(`not reloaded, the old config goes on:\n${error.message}`)))
-    return yield* Effect.forever(Effect.andThen(Queue.take(hangups), reload))
+    }).pipe(
+      Effect.catch((error) => Effect.logError(`not reloaded, the old config goes on:\n${error.message}`)),
+      // What nobody has thought of ends no gateway.
+      Effect.catchDefect((defect) => Effect.logError("not reloaded, the old config goes on", Cause.die(defect)))
+    )
+    return yield* Effect.forever(Effect.andThen(Queue.take(asked), reload))
   })).pipe(Effect.provide(log.layer))
 }
