@@ -13,7 +13,7 @@ import { ConfigError, type Place, type Problem } from "./ConfigError.ts"
 import { type Config, ConfigSchema } from "./ConfigSchema.ts"
 import { ConfigText, type Path } from "./internal/ConfigText.ts"
 import { type Finding, findings } from "./internal/issues.ts"
-import { show } from "./internal/show.ts"
+import { isSecretName, show } from "./internal/show.ts"
 import type { Sources } from "./internal/substitute.ts"
 
 /**
@@ -95,7 +95,7 @@ const problemOf = ({ at, expected, hint, isSecret, kind, path }: Finding, text: 
     return { path, expected, found: JSON.stringify(path.at(-1)), hint: guess, place }
   }
   const written = text.writtenAt(path)
-  const found = isSecret ? "something else, which is not shown" : written === undefined
+  const found = isSecret || isSecretName(path.at(-1)) ? "something else, which is not shown" : written === undefined
     ? show(valueAt(text.value, path))
     : `what ${written} stands for`
   return { path, expected, found, hint: guess, place }

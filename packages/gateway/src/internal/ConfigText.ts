@@ -1,5 +1,6 @@
 import * as Yaml from "yaml"
 import type { Place, Problem } from "../ConfigError.ts"
+import { isSecretName, masked } from "./show.ts"
 import { type Sources, substitute } from "./substitute.ts"
 
 export type Path = ReadonlyArray<string | number>
@@ -90,7 +91,7 @@ export class ConfigText {
     return {
       line,
       column: col,
-      text: shown.replace(/\r$/, ""),
+      text: masked(shown.replace(/\r$/, "")),
       length: Math.max(1, Math.min(end, till) - start)
     }
   }
@@ -125,6 +126,7 @@ export class ConfigText {
     if (Yaml.isSeq(node)) {
       return node.items.map((item, i) => this.read(item as Yaml.Node, [...path, i], undefined, [...within, node]))
     }
+    if (isSecretName(path.at(-1))) this.hide(path)
     const { type, value } = node as Yaml.Scalar
     // What nothing stands behind is not there: a key whose value is commented out, say.
     if (value === null) return undefined

@@ -7,6 +7,7 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
 import { ConfigError } from "../ConfigError.ts"
+import type { Path } from "./ConfigText.ts"
 import { groupOf, type Kept, transportOf } from "./Kept.ts"
 import type { Plan } from "./Plan.ts"
 import { type Asked, hostOf, RouteIndex } from "./RouteIndex.ts"
@@ -152,12 +153,23 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
     )
   })
 
-const orConfigError = <A, E extends Error, R>(
+const orConfigError = <A, R>(
   { loaded: { file, place } }: Plan,
-  path: ReadonlyArray<string | number>,
-  effect: Effect.Effect<A, E, R>
+  path: Path,
+  effect: Effect.Effect<A, InvalidOptions.InvalidOptions, R>
 ): Effect.Effect<A, ConfigError, R> =>
-  Effect.mapError(
-    effect,
-    (error) => new ConfigError({ file, problems: [{ path, message: error.message, place: place(path, "key") }] })
+  Effect.mapError(effect, ({ problem }) => {
+    const problems = inSnakeCase(problem).split("; ").map((each) => {
+      const [, option, message = each] = /^([a-z_.]+): (.*)$/s.exec(each) ?? []
+      const at = option === undefined ? path : [...path, ...option.split(".")]
+      return { path: at, message, place: place(at, "key") }
+    })
+    return new ConfigError({ file, problems })
+  })
+
+// The libraries call an option as a program does.
+const inSnakeCase = (text: string): string =>
+  text.replaceAll(
+    /\b[a-z]+(?:[A-Z][a-z]+)+\b/g,
+    (name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
   )
