@@ -46,7 +46,7 @@ describe("Pattern", () => {
   ]
   test.for(refused)("%s is refused at %s", ([regex, part]) => {
     try {
-      new Pattern(regex)
+      assert.isDefined(new Pattern(regex))
       assert.fail("it was taken")
     } catch (error) {
       if (!(error instanceof PatternError)) throw error
