@@ -5,6 +5,7 @@ import { parse } from "../../packages/gateway/src/Config.ts"
 import { check } from "../../packages/gateway/src/Gateway.ts"
 import { jsonSchema } from "../../packages/gateway/src/internal/jsonSchema.ts"
 import { planOf } from "../../packages/gateway/src/internal/Plan.ts"
+import { reference } from "./configReference.ts"
 import { wrong } from "./wrongFiles.ts"
 
 const files: Record<string, string> = { "/run/secrets/dsn": "https://key@sentry.example/1\n" }
@@ -125,6 +126,34 @@ describe("Config", () => {
     const file = new URL("../../packages/gateway/blackgate.schema.json", import.meta.url)
     assert.deepStrictEqual(JSON.parse(Fs.readFileSync(file, "utf8")), jsonSchema())
   })
+
+  it("docs/config-reference.md is what the schema says", () => {
+    const page = new URL("../../docs/config-reference.md", import.meta.url)
+    assert.strictEqual(Fs.readFileSync(page, "utf8"), reference())
+  })
+
+  const page = (path: string) => Fs.readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
+
+  it.effect("the example is good", () => checked(page("examples/blackgate.yml"), {}))
+
+  it.effect("what init writes is good, and so is what is commented out in it", () =>
+    Effect.gen(function*() {
+      const text = page("packages/gateway/template.yml")
+      yield* checked(text, {})
+      const all = text.replaceAll(/^ *# ((?: *- |  +|[a-z_]+:).*)$/gm, (line, code: string) =>
+        line.startsWith(" ") ? line.replace("# ", "") : code)
+      const error = yield* Effect.flip(checked(all, {}))
+      assert.deepStrictEqual(
+        error.problems.map(({ message }) =>
+          message!.replace(/^port is what listen.*/, "port beside listen")
+        ),
+        [
+          "port beside listen",
+          "cert.pem can't be read: ENOENT: no such file or directory",
+          "key.pem can't be read: ENOENT: no such file or directory"
+        ]
+      )
+    }))
 
   it("the JSON Schema refuses unknown keys", () => {
     const schema = jsonSchema() as { readonly additionalProperties?: unknown }

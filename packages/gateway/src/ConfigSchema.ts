@@ -1,5 +1,5 @@
 /**
- * What a config file may say: one schema, which the types, the checks and the JSON Schema for editors come from.
+ * What a config file may say: one schema, which the types, the checks, the JSON Schema for editors and the reference in the docs come from.
  *
  * Keys are in snake_case, as those of the Python program are, which are read as they stand. Durations have a unit, except for that
  * program's, whose names say that they are seconds. It says nothing of files, positions or environment variables: see `Config`.
@@ -8,237 +8,190 @@
  */
 import * as Schema from "effect/Schema"
 import * as F from "./internal/fields.ts"
-
-const Proxy = Schema.Struct({
-  name: F.name.pipe(Schema.annotateKey({ description: "Names the proxy in logs and metrics." })),
-  upstream_url: F.url.pipe(
-    Schema.annotateKey({ description: "Where requests go. What the substitution makes of the path is put behind it." })
-  ),
-  request_path_regex: Schema.optionalKey(F.text).pipe(Schema.annotateKey({
-    description: "A regular expression as in Python that the whole path has to match. Without it, every path does."
-  })),
-  request_path_sub: Schema.optionalKey(F.text).pipe(Schema.annotateKey({
-    description: "What every match of the regular expression becomes, with \\1 and \\g<name> for its groups."
-  })),
-  connect_timeout_seconds: Schema.optionalKey(F.seconds).pipe(
-    Schema.annotateKey({ description: "How long a connection may take to be made. 10 by default." })
-  ),
-  request_timeout_seconds: Schema.optionalKey(F.seconds).pipe(
-    Schema.annotateKey({ description: "Bounds the whole exchange, bodies included. Without it, nothing does." })
-  )
-})
-
-const Certificate = Schema.Struct({
-  cert: F.file.pipe(Schema.annotateKey({ description: "The file of the certificate and its chain, in PEM." })),
-  key: F.file.pipe(Schema.annotateKey({ description: "The file of its key, in PEM." })),
-  passphrase: Schema.optionalKey(F.secret).pipe(Schema.annotateKey({ description: "Of the key, if it is encrypted." }))
-})
+import { optional, required } from "./internal/fields.ts"
+import { Route } from "./internal/routeSchema.ts"
 
 const tlsVersion = Schema.Literals(["TLSv1.2", "TLSv1.3"])
 
-const Listen = Schema.Struct({
-  port: Schema.optionalKey(F.whole(0, 65535)).pipe(
-    Schema.annotateKey({ description: "9654 by default; 0 is any that is free." })
+const Proxy = Schema.Struct({
+  name: required(F.name, "Names the proxy in logs and metrics."),
+  upstream_url: required(F.url, "Where requests go. What the substitution makes of the path is put behind it."),
+  request_path_regex: optional(
+    F.text,
+    "A regular expression as in Python that the whole path has to match. Without it, every path does."
   ),
-  host: Schema.optionalKey(F.name).pipe(Schema.annotateKey({ description: "The address. All of them by default." })),
-  http2: Schema.optionalKey(F.flag).pipe(
-    Schema.annotateKey({ description: "Whether HTTP/2 is spoken besides HTTP/1.1. True by default." })
+  request_path_sub: optional(
+    F.text,
+    "What every match of the regular expression becomes, with \\1 and \\g<name> for its groups."
   ),
-  tls: Schema.optionalKey(Schema.Struct({
-    certificates: Schema.NonEmptyArray(Certificate),
-    min_version: Schema.optionalKey(tlsVersion),
-    ciphers: Schema.optionalKey(F.text),
-    client: Schema.optionalKey(Schema.Struct({
-      ca: F.oneOrMore(F.file),
-      mode: Schema.optionalKey(Schema.Literals(["required", "optional"]))
-    })).pipe(Schema.annotateKey({ description: "Asks clients for a certificate that one of these vouches for." }))
-  })).pipe(Schema.annotateKey({ description: "Without it, connections are not encrypted." }))
+  connect_timeout_seconds: optional(F.seconds, "How long a connection may take to be made. 10 by default."),
+  request_timeout_seconds: optional(F.seconds, "Bounds the whole exchange, bodies included. Without it, nothing does.")
 })
 
-const Limits = Schema.Struct({
-  max_header_bytes: Schema.optionalKey(F.whole(1)),
-  max_headers: Schema.optionalKey(F.whole(1)),
-  max_uri: Schema.optionalKey(F.whole(1)),
-  max_body_size: Schema.optionalKey(F.whole(0)),
-  max_connections: Schema.optionalKey(F.whole(1)),
-  max_requests_per_connection: Schema.optionalKey(F.whole(1)),
-  max_concurrent_streams: Schema.optionalKey(F.whole(1)),
-  head_timeout: Schema.optionalKey(F.duration),
-  body_timeout: Schema.optionalKey(F.duration),
-  stall_timeout: Schema.optionalKey(F.duration),
-  keep_alive: Schema.optionalKey(F.duration)
+const Certificate = Schema.Struct({
+  cert: required(F.file, "The file of the certificate and its chain, in PEM."),
+  key: required(F.file, "The file of its key, in PEM."),
+  passphrase: optional(F.secret, "Of the key, if it is encrypted.")
 })
 
-const Drain = Schema.Struct({
-  delay: Schema.optionalKey(F.duration).pipe(
-    Schema.annotateKey({ description: "How long connections are still taken after a SIGTERM. None by default." })
+const ListenTls = Schema.Struct({
+  certificates: required(
+    Schema.NonEmptyArray(Certificate),
+    "One for each name; the first is for clients that name none."
   ),
-  timeout: Schema.optionalKey(F.duration).pipe(
-    Schema.annotateKey({ description: "How long requests under way have to end by themselves. 30s by default." })
+  min_version: optional(tlsVersion, "The least version that is spoken. TLSv1.2 by default."),
+  ciphers: optional(F.text, "OpenSSL's list of ciphers. Node's own by default."),
+  client: optional(
+    Schema.Struct({
+      ca: required(F.oneOrMore(F.file), "The files of who vouches for clients, in PEM."),
+      mode: optional(
+        Schema.Literals(["required", "optional"]),
+        "required, the default: no connection without a certificate. optional: none is fine, one that is not trusted is not."
+      )
+    }),
+    "Asks clients for a certificate. By default they are not asked."
   )
 })
 
+const Listen = Schema.Struct({
+  port: optional(F.whole(0, 65535), "9654 by default; 0 is any that is free."),
+  host: optional(F.name, "The address. All of them by default."),
+  http2: optional(F.flag, "Whether HTTP/2 is spoken besides HTTP/1.1. true by default."),
+  tls: optional(ListenTls, "Without it, connections are not encrypted.")
+})
+
+const Limits = Schema.Struct({
+  max_header_bytes: optional(F.whole(1), "Of a request head, in bytes. 16384 by default; a longer one is a 431."),
+  max_headers: optional(F.whole(1), "Of a request, a number. 100 by default; more are a 431."),
+  max_uri: optional(F.whole(1), "Of a request target, in bytes. 8192 by default; a longer one is a 414."),
+  max_body_size: optional(F.whole(0), "Of a request body, in bytes. No limit by default; a longer one is a 413."),
+  max_connections: optional(F.whole(1), "At once, on each address. No limit by default; one more is closed."),
+  max_requests_per_connection: optional(F.whole(1), "10000 by default; then a connection is told to close."),
+  max_concurrent_streams: optional(F.whole(1), "Of one connection of HTTP/2. 100 by default; one more is refused."),
+  head_timeout: optional(F.duration, "How long a head may take. 10s by default, then it is a 408."),
+  body_timeout: optional(
+    F.duration,
+    "How long nothing may come in the middle of a body. 30s by default, then it is a 408."
+  ),
+  stall_timeout: optional(
+    F.duration,
+    "How long a client may take nothing of its answer. 60s by default, then it is cut off."
+  ),
+  keep_alive: optional(F.duration, "How long an idle connection is kept. 60s by default.")
+})
+
+const Drain = Schema.Struct({
+  delay: optional(
+    F.duration,
+    "How long connections are still taken after a SIGTERM, for a load balancer to notice. None by default."
+  ),
+  timeout: optional(F.duration, "How long requests under way have to end by themselves. 30s by default.")
+})
+
 const Pool = Schema.Struct({
-  max_concurrent: F.whole(1).pipe(Schema.annotateKey({ description: "How many requests run at once." })),
-  max_queued: Schema.optionalKey(F.whole(0)).pipe(
-    Schema.annotateKey({ description: "How many wait. 0 by default: what can't run at once is a 503." })
-  ),
-  queue_timeout: Schema.optionalKey(F.duration)
-})
-
-const Circuit = Schema.Struct({
-  consecutive: Schema.optionalKey(F.whole(1)),
-  failure_rate: Schema.optionalKey(F.share),
-  slow_call_rate: Schema.optionalKey(F.share),
-  slower_than: Schema.optionalKey(F.duration),
-  window: Schema.optionalKey(
-    Schema.Union([
-      Schema.Struct({ calls: F.whole(1, 10_000) }),
-      Schema.Struct({ time: F.duration })
-    ]).annotate({ expected: "{ calls: a number } or { time: a duration }" })
-  ),
-  minimum_calls: Schema.optionalKey(F.whole(1)),
-  open_for: Schema.optionalKey(F.duration),
-  probes: Schema.optionalKey(F.whole(1, 1000)),
-  probe_lease: Schema.optionalKey(F.duration)
-})
-
-const RateLimit = Schema.Struct({
-  limit: F.whole(1).pipe(Schema.annotateKey({ description: "How many requests there may be in a window." })),
-  window: F.duration,
-  algorithm: Schema.optionalKey(Schema.Literals(["token-bucket", "fixed-window"]))
+  max_concurrent: required(F.whole(1), "How many requests run at once, to the end of their answers."),
+  max_queued: optional(F.whole(0), "How many wait. 0 by default: what can't run at once is a 503."),
+  queue_timeout: optional(F.duration, "How long one may wait, then it is a 503. By default as long as its timeout.")
 })
 
 const AdaptiveLimit = Schema.Struct({
-  algorithm: Schema.optionalKey(Schema.Literals(["gradient", "aimd"])),
-  min: Schema.optionalKey(F.whole(1)),
-  initial: Schema.optionalKey(F.whole(1)),
-  window: Schema.optionalKey(F.duration),
-  minimum_calls: Schema.optionalKey(F.whole(1, 1000)),
-  quantile: Schema.optionalKey(F.share),
-  tolerance: Schema.optionalKey(F.atLeast(1)),
-  smoothing: Schema.optionalKey(F.share),
-  target: Schema.optionalKey(F.duration),
-  increase: Schema.optionalKey(F.atLeast(0)),
-  backoff: Schema.optionalKey(F.share)
+  algorithm: optional(Schema.Literals(["gradient", "aimd"]), "gradient by default."),
+  min: optional(F.whole(1), "The floor. 3 by default."),
+  initial: optional(F.whole(1), "The limit to begin with. 20 by default."),
+  window: optional(F.duration, "How long requests are measured before the limit moves. 100ms by default."),
+  minimum_calls: optional(F.whole(1, 1000), "How many have to be measured before the limit moves. 10 by default."),
+  quantile: optional(
+    F.share,
+    "Which share of a window is not slower than its latency. 0.5 with gradient, 0.9 with aimd."
+  ),
+  tolerance: optional(F.atLeast(1), "gradient: so many times the baseline is still no queue. 1.5 by default."),
+  smoothing: optional(F.share, "gradient: how far the limit goes towards its target in a window. 0.2 by default."),
+  target: optional(F.duration, "aimd, which needs it: from when on a request is slow."),
+  increase: optional(F.atLeast(0), "aimd: what a good window adds to the limit. 1 by default."),
+  backoff: optional(F.share, "aimd: what a bad window leaves of the limit. 0.9 by default.")
+})
+
+const Circuit = Schema.Struct({
+  consecutive: optional(F.whole(1), "So many failures in a row open it."),
+  failure_rate: optional(F.share, "This share of failures opens it. 0.5 by default, if no reason is given."),
+  slow_call_rate: optional(F.share, "This share of slow requests opens it. Needs slower_than."),
+  slower_than: optional(F.duration, "From when on a request is slow."),
+  window: optional(
+    Schema.Union([
+      Schema.Struct({ calls: required(F.whole(1, 10_000), "The last so many.") }),
+      Schema.Struct({ time: required(F.duration, "Those of the last so long.") })
+    ]).annotate({ expected: "{ calls: a number } or { time: a duration }" }),
+    "Which requests the rates are of. { calls: 100 } by default."
+  ),
+  minimum_calls: optional(F.whole(1), "How many the window has to hold before a rate means anything. 10 by default."),
+  open_for: optional(F.duration, "How long it stays open. 5s by default."),
+  probes: optional(F.whole(1, 1000), "How many requests are let through to see whether it can close. 1 by default."),
+  probe_lease: optional(F.duration, "After how long a probe that is not heard of gives its place away. 30s by default.")
+})
+
+const RateLimit = Schema.Struct({
+  limit: required(F.whole(1), "How many requests there may be in a window; one more is a 429."),
+  window: required(F.duration, "How long a window is."),
+  algorithm: optional(
+    Schema.Literals(["token-bucket", "fixed-window"]),
+    "Whether tokens come back one by one, the default, or all at once."
+  )
 })
 
 const Group = Schema.Struct({
-  pool: Pool,
-  adaptive_limit: Schema.optionalKey(AdaptiveLimit),
-  circuit: Schema.optionalKey(Circuit),
-  rate_limit: Schema.optionalKey(RateLimit)
+  pool: required(Pool, "How many requests run at once, and how many wait."),
+  adaptive_limit: optional(AdaptiveLimit, "Has latency move the pool's limit, up to its max_concurrent."),
+  circuit: optional(Circuit, "When an upstream is left alone. Without it there is no circuit."),
+  rate_limit: optional(RateLimit, "How many requests there may be in so much time. Without it there is no limit.")
+})
+
+const UpstreamTls = Schema.Struct({
+  ca: optional(F.oneOrMore(F.file), "The files of who vouches for it, in PEM, in place of those that Node trusts."),
+  cert: optional(F.file, "The file of the gateway's own certificate, if it is asked for one."),
+  key: optional(F.file, "The file of its key."),
+  passphrase: optional(F.secret, "Of the key, if it is encrypted."),
+  server_name: optional(F.name, "The name that is asked for and verified. The host of the URL by default."),
+  min_version: optional(tlsVersion, "The least version that is spoken. TLSv1.2 by default."),
+  ciphers: optional(F.text, "OpenSSL's list of ciphers. Node's own by default."),
+  verify: optional(
+    Schema.Literals(["on", "off-insecure"]),
+    "off-insecure: anybody can take the upstream's place. on by default."
+  )
 })
 
 const Upstream = Schema.Struct({
-  url: F.url,
-  http: Schema.optionalKey(Schema.Literals(["1.1", "2", "auto", 1.1, 2])).pipe(
-    Schema.annotateKey({ description: "Which version of HTTP is spoken. 1.1 by default." })
+  url: required(F.url, "An http or https URL; its path stands before that of requests."),
+  http: optional(
+    Schema.Literals(["1.1", "2", "auto", 1.1, 2]),
+    "Which version of HTTP is spoken. 1.1 by default; 2 for gRPC; auto is what it prefers."
   ),
-  connections: Schema.optionalKey(F.whole(1)),
-  connect_timeout: Schema.optionalKey(F.duration),
-  keep_alive: Schema.optionalKey(F.duration),
-  tls: Schema.optionalKey(Schema.Struct({
-    ca: Schema.optionalKey(F.oneOrMore(F.file)),
-    cert: Schema.optionalKey(F.file),
-    key: Schema.optionalKey(F.file),
-    passphrase: Schema.optionalKey(F.secret),
-    server_name: Schema.optionalKey(F.name),
-    min_version: Schema.optionalKey(tlsVersion),
-    ciphers: Schema.optionalKey(F.text),
-    verify: Schema.optionalKey(Schema.Literals(["on", "off-insecure"]))
-  }))
-})
-
-const fieldName = F.token("the name of a header")
-const method = F.token("a method, such as GET")
-
-const wanted = Schema.Union([
-  F.text,
-  Schema.Struct({ regex: F.text }),
-  Schema.Struct({ present: F.flag })
-]).annotate({ expected: "text, { regex: … } or { present: true or false }" })
-
-const path = Schema.String.annotate({ expected: "a path that begins with a slash" }).check(
-  Schema.isPattern(/^\/[^?#\s]*$/, { expected: "a path that begins with a slash" })
-)
-
-const Match = Schema.Struct({
-  host: Schema.optionalKey(F.oneOrMore(F.name)).pipe(
-    Schema.annotateKey({ description: "A host, or *.example.com for whatever is below it. Every host by default." })
-  ),
-  path: Schema.optionalKey(
-    Schema.Union([
-      path,
-      Schema.Struct({ exact: path }),
-      Schema.Struct({ prefix: path }),
-      Schema.Struct({ regex: F.text })
-    ]).annotate({ expected: "a path such as /api, { exact: … }, { prefix: … } or { regex: … }" })
-  ).pipe(Schema.annotateKey({ description: "A path takes in everything below it, unless it is exact. / by default." })),
-  method: Schema.optionalKey(F.oneOrMore(method)),
-  headers: Schema.optionalKey(Schema.Record(fieldName, wanted)),
-  query: Schema.optionalKey(Schema.Record(F.text, wanted))
-})
-
-const Edits = Schema.Struct({
-  set: Schema.optionalKey(Schema.Record(fieldName, F.headerValue)),
-  add: Schema.optionalKey(Schema.Record(fieldName, F.headerValue)),
-  remove: Schema.optionalKey(Schema.Array(fieldName))
-})
-
-const Answer = Schema.Struct({
-  status: F.whole(200, 599),
-  body: Schema.optionalKey(F.text),
-  headers: Schema.optionalKey(Schema.Record(fieldName, F.headerValue))
-})
-
-const Route = Schema.Struct({
-  name: Schema.optionalKey(F.name),
-  match: Schema.optionalKey(Match),
-  upstream: Schema.optionalKey(F.name).pipe(
-    Schema.annotateKey({ description: "A URL, or a name of upstreams." })
-  ),
-  redirect: Schema.optionalKey(Schema.Struct({
-    status: Schema.optionalKey(Schema.Literals([301, 302, 303, 307, 308])),
-    scheme: Schema.optionalKey(Schema.Literals(["http", "https"])),
-    host: Schema.optionalKey(F.name),
-    port: Schema.optionalKey(F.whole(1, 65535)),
-    path: Schema.optionalKey(path),
-    prefix: Schema.optionalKey(path)
-  })),
-  rewrite: Schema.optionalKey(Schema.Struct({
-    path: Schema.optionalKey(path),
-    prefix: Schema.optionalKey(path),
-    host: Schema.optionalKey(F.headerValue)
-  })),
-  request_headers: Schema.optionalKey(Edits),
-  response_headers: Schema.optionalKey(Edits),
-  group: Schema.optionalKey(F.name),
-  timeout: Schema.optionalKey(F.duration),
-  head_timeout: Schema.optionalKey(F.duration),
-  idle: Schema.optionalKey(F.duration),
-  total: Schema.optionalKey(F.duration),
-  fallback: Schema.optionalKey(Answer),
-  priority: Schema.optionalKey(Schema.Literals(["high", "normal", "low"])),
-  upgrade: Schema.optionalKey(F.flag),
-  max_body_size: Schema.optionalKey(F.whole(0)),
-  preserve_host: Schema.optionalKey(F.flag)
+  connections: optional(F.whole(1), "How many there may be. By default one for each request under way."),
+  connect_timeout: optional(F.duration, "How long a connection may take to be made, TLS included. 10s by default."),
+  keep_alive: optional(F.duration, "How long an idle connection is kept, if the upstream doesn't say. 4s by default."),
+  tls: optional(UpstreamTls, "For an https URL.")
 })
 
 const Forwarded = Schema.Struct({
-  trust: Schema.optionalKey(Schema.Array(F.trusted)),
-  read: Schema.optionalKey(Schema.Literals(["x-forwarded", "forwarded"])),
-  send: Schema.optionalKey(Schema.Literals(["x-forwarded", "forwarded", "both", "none"])),
-  via: Schema.optionalKey(
-    Schema.Union([F.token("a token"), Schema.Literal(false)]).annotate({ expected: "a token, or false" })
+  trust: optional(Schema.Array(F.trusted), "Networks and addresses of proxies that are believed. Nobody by default."),
+  read: optional(Schema.Literals(["x-forwarded", "forwarded"]), "Which fields they write. x-forwarded by default."),
+  send: optional(
+    Schema.Literals(["x-forwarded", "forwarded", "both", "none"]),
+    "Which fields are sent. x-forwarded by default."
   ),
-  instance: Schema.optionalKey(F.token("a token")),
-  max_passes: Schema.optionalKey(F.whole(1))
+  via: optional(
+    Schema.Union([F.token("a token"), Schema.Literal(false)]).annotate({ expected: "a token, or false" }),
+    "What the gateway calls itself in Via: blackgate by default. false for no Via, and no detection of loops."
+  ),
+  instance: optional(F.token("a token"), "Tells this gateway from others of its name. Random by default."),
+  max_passes: optional(F.whole(1), "How often a request may pass this gateway; then it is a 508. 1 by default.")
 })
 
 const Log = Schema.Struct({
-  level: Schema.optionalKey(Schema.Literals(["debug", "info", "warning", "error", "none"])),
-  format: Schema.optionalKey(Schema.Literals(["text", "json"]))
+  level: optional(
+    Schema.Literals(["debug", "info", "warning", "error", "none"]),
+    "The least that is written. info by default."
+  ),
+  format: optional(Schema.Literals(["text", "json"]), "text by default. --log-format goes before it.")
 })
 
 /**
@@ -248,25 +201,23 @@ const Log = Schema.Struct({
  * @since 0.1.0
  */
 export const ConfigSchema = Schema.Struct({
-  port: Schema.optionalKey(F.whole(0, 65535)).pipe(
-    Schema.annotateKey({ description: "Where the gateway listens, on every address. 9654 by default." })
+  port: optional(F.whole(0, 65535), "Where the gateway listens, on every address. 9654 by default."),
+  sentry: optional(
+    Schema.Struct({ dsn: optional(F.secret, "Empty is none.") }),
+    "Where defects are reported to. The package @sentry/node has to be installed for it."
   ),
-  sentry: Schema.optionalKey(Schema.Struct({ dsn: Schema.optionalKey(F.secret) })),
-  proxies: Schema.optionalKey(Schema.Array(Proxy)).pipe(
-    Schema.annotateKey({
-      description: "As in the Python program: the first one whose regex matches the path is taken."
-    })
+  proxies: optional(
+    Schema.Array(Proxy),
+    "As in the Python program: the first one whose regular expression matches takes what no route does."
   ),
-  listen: Schema.optionalKey(F.oneOrMore(Listen)).pipe(
-    Schema.annotateKey({ description: "Where the gateway listens, instead of port." })
-  ),
-  groups: Schema.optionalKey(Schema.Record(F.name, Group)),
-  upstreams: Schema.optionalKey(Schema.Record(F.name, Upstream)),
-  routes: Schema.optionalKey(Schema.Array(Route)),
-  limits: Schema.optionalKey(Limits),
-  drain: Schema.optionalKey(Drain),
-  forwarded: Schema.optionalKey(Forwarded),
-  log: Schema.optionalKey(Log)
+  listen: optional(F.oneOrMore(Listen), "Where the gateway listens, in place of port."),
+  groups: optional(Schema.Record(F.name, Group), "By name: what routes share."),
+  upstreams: optional(Schema.Record(F.name, Upstream), "By name: where routes go."),
+  routes: optional(Schema.Array(Route), "Which requests go where. The most specific route takes a request."),
+  limits: optional(Limits, "What a client may do. They change with a restart only."),
+  drain: optional(Drain, "How the gateway stops. It changes with a restart only."),
+  forwarded: optional(Forwarded, "Whom to believe of where requests come from, and what to tell upstreams."),
+  log: optional(Log, "The program's own log, on stderr.")
 })
 
 /**

@@ -26,9 +26,9 @@ const matching = (expected: string, pattern: RegExp) => string(expected).check(S
 const holding = (expected: string, holds: (text: string) => boolean) =>
   string(expected).check(Schema.makeFilter(holds, { expected, toJsonSchema: anything }))
 
-export const name = matching("a name, without spaces around it", /^\S(?:.*\S)?$/)
+export const name = matching("a name, without spaces around it", /^\S(?:.*\S)?$/u)
 
-export const file = matching("the path of a file", /^[^\0]+$/)
+export const file = matching("the path of a file", /^[^\0]+$/u)
 
 /** A whole number, from `minimum` to `maximum`. */
 export const whole = (minimum: number, maximum?: number) => {
@@ -61,7 +61,7 @@ export const seconds = number("a number of seconds of more than 0").check(
 )
 
 const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
-const spelled = /^(?=.*[1-9])(\d{1,9}(?:\.\d{1,9})?) ?(?:(ms|s|m|h|d)|(milli|second|minute|hour|day)s?)$/
+const spelled = /^(?=.*[1-9])(\d{1,9}(?:\.\d{1,9})?) ?(?:(ms|s|m|h|d)|(milli|second|minute|hour|day)s?)$/u
 
 /** In milliseconds, of what `duration` has let through. */
 export const millis = (duration: string): number => {
@@ -75,7 +75,7 @@ export const duration = matching(
   spelled
 )
 
-const tokens = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/
+const tokens = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u
 
 /** RFC 9110, section 5.6.2. */
 export const token = (expected: string) => matching(expected, tokens)
@@ -83,7 +83,7 @@ export const token = (expected: string) => matching(expected, tokens)
 /** RFC 9110, section 5.5: visible characters, and spaces and tabs between them. */
 export const headerValue = matching(
   "text that a header can hold, on one line",
-  /^(?:[\u0021-\u007e\u0080-\u00ff](?:[\t\u0020-\u007e\u0080-\u00ff]*[\u0021-\u007e\u0080-\u00ff])?)?$/
+  /^(?:[\u0021-\u007e\u0080-\u00ff](?:[\t\u0020-\u007e\u0080-\u00ff]*[\u0021-\u007e\u0080-\u00ff])?)?$/u
 )
 
 export const trusted = holding(
@@ -107,3 +107,10 @@ export const url = holding("an http or https URL, without a user, a query or a f
 /** One, or several. */
 export const oneOrMore = <S extends Schema.Constraint>(schema: S) =>
   Schema.Union([schema, Schema.NonEmptyArray(schema)])
+
+/** A key that has to be there. */
+export const required = <S extends Schema.Top>(schema: S, description: string) => schema.annotateKey({ description })
+
+/** A key that may be there; the description says what holds without it. */
+export const optional = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.optionalKey(schema).annotateKey({ description })
