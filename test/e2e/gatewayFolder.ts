@@ -52,6 +52,8 @@ export const upstream = (name: string): Effect.Effect<Upstream, never, Scope.Sco
 
 export interface Running extends Program {
   readonly origin: string
+  /** Where its operators are listened to, if they are. */
+  readonly admin: string
   readonly file: string
   /** Puts another text into the file, and waits until the gateway has said what it makes of it. */
   readonly reload: (text: string, says: RegExp) => Effect.Effect<void>
@@ -70,10 +72,14 @@ export const gateway = (
     Fs.writeFileSync(file, text)
     const { args = [], env, stderr } = options
     const program = yield* startBlackgate(Path.dirname(file), ["--no-daemon", "start", ...args], env, stderr)
-    const [, port] = yield* printed(program, /^Blackgate listens on https?:\/\/\S+:(\d+)/m)
+    const [, port, admin = ""] = yield* printed(
+      program,
+      /^Blackgate listens on https?:\/\/\S+:(\d+)(?:.*, for operators on (\S+))?$/m
+    )
     return {
       ...program,
       file,
+      admin,
       origin: `http://127.0.0.1:${port}`,
       reload: (text, says) =>
         Effect.gen(function*() {

@@ -27,7 +27,9 @@ export interface Loaded {
   readonly config: Config
   /** Where a value or its key stands, for what is only found out later. */
   readonly place: (path: Path, at?: "key" | "value") => Place | undefined
-  /** The same for a part of a text. */
+  /** How a value is written, if a substitution has made something else of it. */
+  readonly written: (path: Path) => string | undefined
+  /** The place of a part of a text. */
   readonly placeIn: (path: Path, start: number, length: number) => Place | undefined
 }
 
@@ -83,6 +85,7 @@ export const parse = (text: string, options: Options): Effect.Effect<Loaded, Con
       file,
       config: decoded.success,
       place: (path, at = "value") => read.placeAt(path, at),
+      written: (path) => read.writtenAt(path),
       placeIn: (path, start, length) => read.placeIn(path, start, length)
     })
   })

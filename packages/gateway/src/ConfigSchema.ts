@@ -186,6 +186,12 @@ const Forwarded = Schema.Struct({
   max_passes: optional(F.whole(1), "How often a request may pass this gateway; then it is a 508. 1 by default.")
 })
 
+const Admin = Schema.Struct({
+  host: optional(F.name, "The address. 127.0.0.1 by default; any other one needs a token."),
+  port: optional(F.whole(0, 65535), "9655 by default; 0 is any that is free."),
+  token: optional(F.secret, "Who has it as a Bearer token is let in. /health and /ready need none.")
+})
+
 const Log = Schema.Struct({
   level: optional(
     Schema.Literals(["debug", "info", "warning", "error", "none"]),
@@ -217,6 +223,10 @@ export const ConfigSchema = Schema.Struct({
   limits: optional(Limits, "What a client may do. They change with a restart only."),
   drain: optional(Drain, "How the gateway stops. It changes with a restart only."),
   forwarded: optional(Forwarded, "Whom to believe of where requests come from, and what to tell upstreams."),
+  admin: optional(
+    Admin,
+    "The API for operators, on an address of its own. Off unless it is here; \"admin: {}\" is all it takes."
+  ),
   log: optional(Log, "The program's own log, on stderr.")
 })
 

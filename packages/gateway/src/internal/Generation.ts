@@ -1,4 +1,4 @@
-import { InvalidOptions } from "@blackgate/core"
+import { type Group, InvalidOptions } from "@blackgate/core"
 import { Forwarded, Proxy, RequestPath, Transport } from "@blackgate/http"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -29,12 +29,22 @@ const badRequest = failure(400, "bad request")
 
 /** One config as it runs. It ends when it is retired, and its last request is over. */
 export class Generation {
+  readonly plan: Plan
+  /** Those of the file, by their names. */
+  readonly groups: ReadonlyArray<Group.Group>
   private readonly scope: Scope.Closeable
   private readonly lookup: Lookup<Route>
   private underWay = 0
   private retired = false
 
-  constructor(scope: Scope.Closeable, lookup: Lookup<Route>) {
+  constructor(
+    plan: Plan,
+    groups: ReadonlyArray<Group.Group>,
+    scope: Scope.Closeable,
+    lookup: Lookup<Route>
+  ) {
+    this.plan = plan
+    this.groups = groups
     this.scope = scope
     this.lookup = lookup
   }
@@ -121,7 +131,10 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const build = Effect.gen(function*() {
-      for (const group of plan.groups) yield* orConfigError(plan, group.path, groupOf(kept, group))
+      const groups = yield* Effect.forEach(
+        plan.groups,
+        (group) => orConfigError(plan, group.path, groupOf(kept, group))
+      )
       const answers = new Map<RoutePlan, Answer>()
       for (const route of [...plan.routes, ...plan.proxies]) {
         const { target } = route
@@ -145,7 +158,8 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         )
         answers.set(route, Effect.provideContext(handler, services))
       }
-      return new Generation(scope, new Lookup(plan, (route): Route => ({ plan: route, answer: answers.get(route) })))
+      const lookup = new Lookup(plan, (route): Route => ({ plan: route, answer: answers.get(route) }))
+      return new Generation(plan, groups, scope, lookup)
     })
     return yield* build.pipe(
       Scope.provide(scope),

@@ -2,7 +2,7 @@ import type { Forwarded } from "@blackgate/http"
 import * as Effect from "effect/Effect"
 import type { Loaded } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
-import { forwardedOptions, groupOptions, type ListenerPlan, listenerPlans } from "./options.ts"
+import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans } from "./options.ts"
 import { Problems } from "./Problems.ts"
 import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
@@ -27,7 +27,7 @@ export const planOf = (loaded: Loaded, readFile: (path: string) => string): Effe
   Effect.suspend(() => {
     const { config, file } = loaded
     const problems = new Problems(loaded, readFile)
-    const listeners = listenerPlans(config, problems)
+    const listeners = [...listenerPlans(config, problems), ...adminPlans(config, problems)]
     const groups = Object.entries(config.groups ?? {}).map(([name, group]): GroupPlan => ({
       name,
       options: groupOptions(group),

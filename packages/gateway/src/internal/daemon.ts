@@ -10,7 +10,7 @@ import { fileURLToPath } from "node:url"
 export class DaemonError extends Data.TaggedError("DaemonError")<{ readonly message: string; readonly code: number }> {}
 
 /** What a daemon says to whoever has started it. */
-type Word = { readonly listens: ReadonlyArray<string> } | { readonly failed: string; readonly code: number }
+type Word = { readonly listens: string } | { readonly failed: string; readonly code: number }
 
 const mark = "BLACKGATE_DAEMON"
 
@@ -66,5 +66,5 @@ export const startDaemon = (
     (word) =>
       "failed" in word
         ? Effect.fail(new DaemonError({ message: word.failed, code: word.code }))
-        : Console.log(`Blackgate listens on ${word.listens.join(" and ")}`)
+        : Console.log(`Blackgate listens on ${word.listens}`)
   )

@@ -3,6 +3,7 @@ import type { Forwarded } from "@blackgate/http"
 import type { Server } from "@blackgate/node"
 import type { Config } from "../ConfigSchema.ts"
 import { millis } from "./fields.ts"
+import { isLoopback } from "./loopback.ts"
 import type { Problems } from "./Problems.ts"
 
 /** Without the keys that have no value. */
@@ -78,6 +79,7 @@ export const forwardedOptions = (forwarded: Config["forwarded"]): Forwarded.Opti
 
 /** A listener, and what tells it from others. */
 export interface ListenerPlan {
+  readonly role: "gateway" | "admin"
   readonly key: string
   readonly path: ReadonlyArray<string | number>
   readonly options: Server.Options
@@ -103,7 +105,12 @@ export const listenerPlans = (config: Config, problems: Problems): ReadonlyArray
     drainTimeout: time(drain.timeout)
   })
   if (listen === undefined) {
-    return [{ key: `:${port ?? defaultPort}`, path: ["port"], options: { ...shared, port: port ?? defaultPort } }]
+    return [{
+      role: "gateway",
+      key: `:${port ?? defaultPort}`,
+      path: ["port"],
+      options: { ...shared, port: port ?? defaultPort }
+    }]
   }
   if (port !== undefined) problems.add(["port"], "port is what listen is in short: expected one of them, found both")
   const plans = list(listen).map((each, i): ListenerPlan => {
@@ -115,7 +122,7 @@ export const listenerPlans = (config: Config, problems: Problems): ReadonlyArray
       http2: each.http2,
       tls: each.tls && tls(each.tls, [...path, "tls"], problems)
     })
-    return { key: `${each.host ?? ""}:${options.port}`, path, options }
+    return { role: "gateway", key: `${each.host ?? ""}:${options.port}`, path, options }
   })
   for (const [i, { key, path }] of plans.entries()) {
     if (!key.endsWith(":0") && plans.findIndex((other) => other.key === key) < i) {
@@ -123,6 +130,18 @@ export const listenerPlans = (config: Config, problems: Problems): ReadonlyArray
     }
   }
   return plans
+}
+
+/** Where operators are listened to, if they are. */
+export const adminPlans = ({ admin }: Config, problems: Problems): ReadonlyArray<ListenerPlan> => {
+  if (admin === undefined) return []
+  const { host = "127.0.0.1", port = 9655, token } = admin
+  if (!isLoopback(host) && (token === undefined || token === "")) {
+    problems.add(["admin", "host"], "expected a token for an address that others can reach: admin.token")
+  }
+  // A connection of an operator's holds nothing up.
+  const options = { host, port, drainTimeout: 1000 }
+  return [{ role: "admin", key: `admin ${host}:${port}`, path: ["admin"], options }]
 }
 
 type TlsConfig = NonNullable<

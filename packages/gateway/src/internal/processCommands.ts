@@ -25,7 +25,7 @@ const begin = Effect.gen(function*() {
       file: Path.resolve(file),
       pidfile: pidfile && Path.resolve(pidfile),
       format,
-      listens: (addresses) => say({ listens: addresses })
+      listens: (where) => say({ listens: where })
     }))
   return yield* Effect.tapError(run, (error) => say({ failed: error.message, code: codeOf(error) }))
 })

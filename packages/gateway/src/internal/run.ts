@@ -3,9 +3,9 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { Scope } from "effect/Scope"
+import type { CannotListen } from "../CannotListen.ts"
 import type { ConfigError } from "../ConfigError.ts"
 import type { Config } from "../ConfigSchema.ts"
-import type { CannotListen } from "../Gateway.ts"
 import * as Gateway from "../Gateway.ts"
 import { loadPlan } from "./configFile.ts"
 import * as Pidfile from "./Pidfile.ts"
@@ -49,7 +49,7 @@ export interface RunOptions {
   /** Goes before that of the config. */
   readonly format: LogFormat | undefined
   /** Is told when it listens. */
-  readonly listens: (addresses: ReadonlyArray<string>) => Effect.Effect<void>
+  readonly listens: (where: string) => Effect.Effect<void>
 }
 
 /** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. */
@@ -65,20 +65,18 @@ export const runGateway = (
   return Effect.scoped(Effect.gen(function*() {
     yield* hurry
     const asked = yield* hangups
-    const plan = yield* loadPlan(file)
-    yield* apply(plan.loaded.config)
+    // Before the pidfile, which stands for one that can run.
+    const first = yield* loadPlan(file)
+    yield* apply(first.loaded.config)
     // Taken away last: who waits for the end of the program waits for that.
     if (pidfile !== undefined) yield* Pidfile.write(pidfile)
-    const gateway = yield* Gateway.make(plan)
-    const addresses = yield* gateway.addresses
-    yield* Console.log(`Blackgate listens on ${addresses.join(" and ")}`)
-    yield* listens(addresses)
+    const gateway = yield* Gateway.make({ first, load: loadPlan(file), took: apply })
+    const where = yield* gateway.where
+    yield* Console.log(`Blackgate listens on ${where}`)
+    yield* listens(where)
     const reload = Effect.gen(function*() {
-      const plan = yield* loadPlan(file)
-      yield* gateway.reload(plan)
-      yield* apply(plan.loaded.config)
-      const addresses = yield* gateway.addresses
-      yield* Effect.logInfo(`reloaded ${file}, listening on ${addresses.join(" and ")}`)
+      yield* gateway.reload
+      yield* Effect.logInfo(`reloaded ${file}, listening on ${yield* gateway.where}`)
     }).pipe(
       Effect.catch((error) => Effect.logError(`not reloaded, the old config goes on:\n${error.message}`)),
       // What nobody has thought of ends no gateway.
