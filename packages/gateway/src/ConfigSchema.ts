@@ -192,7 +192,19 @@ const Admin = Schema.Struct({
   token: optional(F.secret, "Who has it as a Bearer token is let in. /health and /ready need none.")
 })
 
+const AccessLog = Schema.Struct({
+  format: optional(
+    Schema.Literals(["common", "json"]),
+    "common, the default, is the Common Log Format; json has more."
+  ),
+  sample: optional(F.share, "The share of requests that have a line. 1 by default.")
+})
+
 const Log = Schema.Struct({
+  access: optional(
+    AccessLog,
+    "A line for each request, on stdout, when it is over. Off unless it is here; \"access: {}\" is all it takes."
+  ),
   level: optional(
     Schema.Literals(["debug", "info", "warning", "error", "none"]),
     "The least that is written. info by default."

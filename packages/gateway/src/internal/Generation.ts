@@ -7,8 +7,10 @@ import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
 import { ConfigError } from "../ConfigError.ts"
+import { AccessLog } from "./AccessLog.ts"
 import type { Path } from "./ConfigText.ts"
 import { groupOf, type Kept, transportOf } from "./Kept.ts"
+import { stdout } from "./Lines.ts"
 import type { Plan } from "./Plan.ts"
 import { type Asked, hostOf, RouteIndex } from "./RouteIndex.ts"
 import type { RoutePlan } from "./RoutePlan.ts"
@@ -34,6 +36,7 @@ export class Generation {
   readonly groups: ReadonlyArray<Group.Group>
   private readonly scope: Scope.Closeable
   private readonly lookup: Lookup<Route>
+  private readonly access: AccessLog | undefined
   private underWay = 0
   private retired = false
 
@@ -44,6 +47,8 @@ export class Generation {
     lookup: Lookup<Route>
   ) {
     this.plan = plan
+    const { access } = plan.loaded.config.log ?? {}
+    this.access = access === undefined ? undefined : new AccessLog(access, stdout)
     this.groups = groups
     this.scope = scope
     this.lookup = lookup
@@ -54,15 +59,27 @@ export class Generation {
     const context = fiber.context as Context.Context<HttpServerRequest | Scope.Scope>
     const request = Context.get(context, HttpServerRequest)
     const read = RequestPath.of(request)
-    if (read === undefined) return Effect.succeed(badRequest)
-    const route = this.lookup.find(read, request.method, (name) => request.headers[name])
-    if (route === undefined) return Effect.succeed(notFound)
-    if (route === "ambiguous") return Effect.succeed(badRequest)
-    const { answer, plan: { target } } = route
-    if (target._tag === "redirect") return Effect.succeed(target.answer(request, read.path, read.query))
-    this.underWay++
-    return Effect.andThen(Scope.addFinalizer(Context.get(context, Scope.Scope), this.left), answer!)
+    const scope = Context.get(context, Scope.Scope)
+    const found = read && this.lookup.find(read, request.method, (name) => request.headers[name])
+    const route = found === "ambiguous" ? undefined : found
+    const answer = read === undefined || found === "ambiguous"
+      ? Effect.succeed(badRequest)
+      : this.take(route, request, read, scope)
+    return this.access === undefined ? answer : this.access.of(request, route?.plan, scope, answer)
   })
+
+  private take(
+    route: Route | undefined,
+    request: HttpServerRequest,
+    { path, query }: RequestPath.RequestPath,
+    scope: Scope.Scope
+  ): Answer {
+    if (route === undefined) return Effect.succeed(notFound)
+    const { answer, plan: { target } } = route
+    if (target._tag === "redirect") return Effect.succeed(target.answer(request, path, query))
+    this.underWay++
+    return Effect.andThen(Scope.addFinalizer(scope, this.left), answer!)
+  }
 
   private readonly left: Effect.Effect<void> = Effect.suspend(() => {
     this.underWay--

@@ -4,6 +4,7 @@ import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import type { Config } from "../ConfigSchema.ts"
+import { stderr } from "./Lines.ts"
 import type { Sentry } from "./Sentry.ts"
 
 type Settings = NonNullable<Config["log"]>
@@ -45,7 +46,7 @@ export class ProgramLog {
         }
         const least = levels[level]
         if (least === "None" || LogLevel.isLessThan(line.logLevel, least)) return
-        process.stderr.write(`${(format === "json" ? Logger.formatJson : text).log(line)}\n`)
+        stderr.write((format === "json" ? Logger.formatJson : text).log(line))
       })
     ]),
     Layer.succeed(References.MinimumLogLevel, "All")

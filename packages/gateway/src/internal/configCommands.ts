@@ -20,7 +20,7 @@ export const check = Command.make("check", {}, () =>
     yield* Gateway.check(plan)
     const { groups, listeners, proxies, routes } = plan
     const parts = [
-      count(listeners.length, "listener"),
+      count(listeners.filter(({ role }) => role === "gateway").length, "listener"),
       count(routes.length, "route"),
       count(proxies.length, "proxy", "proxies"),
       count(groups.length, "group")
