@@ -181,6 +181,39 @@ routes:
       for (let i = 0; i < 3; i++) assert.strictEqual((yield* ask(`${origin}/`)).status, 502)
     }), 60_000)
 
+  it.live("writes a line for each request, if it is told to", () =>
+    Effect.gen(function*() {
+      const up = yield* upstream("a")
+      const log = (access: string) => `log: { access: ${access} }\n${one(up.url)}`
+      const program = yield* gateway(log("{}"))
+      const lines = () => program.output().split("\n")
+      const logged = (pattern: RegExp) =>
+        eventually(String(pattern), () => lines().some((line) => pattern.test(line)), program.output)
+      yield* ask(`${program.origin}/github/1?q=1`)
+      yield* ask(`${program.origin}/no%zz`)
+      yield* logged(
+        /^127\.0\.0\.1 - - \[\d\d\/[A-Z][a-z]{2}\/\d{4}(?::\d\d){3} \+0000\] "GET \/github\/1\?q=1 HTTP\/1\.1" 200 /
+      )
+      yield* logged(/"GET \/no%zz HTTP\/1\.1" 400 \d+$/)
+
+      yield* program.reload(log("{ format: json }"), /INFO reloaded/)
+      yield* ask(`${program.origin}/github/2`)
+      yield* logged(/^\{"time":.*"target":"\/github\/2".*\}$/)
+      const entry = JSON.parse(lines().find((line) => line.startsWith("{"))!)
+      assert.deepInclude(entry, { method: "GET", status: 200, route: "github", group: "github", client: "127.0.0.1" })
+      assert.isAtLeast(entry.millis, entry.headMillis)
+      const leaving = yield* Effect.forkChild(Effect.exit(ask(`${program.origin}/github/held`)))
+      yield* eventually("a request at the upstream", () => up.held() === 1)
+      yield* Fiber.interrupt(leaving)
+      yield* logged(/"target":"\/github\/held".*"status":499/)
+
+      yield* program.reload(log("{ sample: 0.5 }"), /INFO reloaded/)
+      for (let i = 0; i < 10; i++) yield* ask(`${program.origin}/github/sampled`)
+      yield* program.signal("SIGTERM")
+      assert.strictEqual(yield* program.ended, 0)
+      assert.strictEqual(lines().filter((line) => line.includes("/sampled")).length, 5)
+    }), 60_000)
+
   it.live(
     "--daemon waits until it listens; status, reload, restart and stop find it by its pidfile",
     () =>

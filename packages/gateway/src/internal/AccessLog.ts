@@ -70,7 +70,9 @@ export class AccessLog {
   }
 }
 
-const clientOf = ({ remoteAddress }: HttpServerRequest): string => Option.getOrElse(remoteAddress, () => "-")
+// A listener on all addresses sees those of IPv4 inside of IPv6.
+const clientOf = ({ remoteAddress }: HttpServerRequest): string =>
+  Option.getOrElse(remoteAddress, () => "-").replace(/^::ffff:(?=\d+\.)/, "")
 
 // What Node's requests have, and Effect's do not show.
 const versionOf = ({ source }: HttpServerRequest): string =>
