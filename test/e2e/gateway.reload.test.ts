@@ -1,6 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber } from "effect"
+import * as Fs from "node:fs"
 import * as Http from "node:http"
+import * as Http2 from "node:http2"
+import type { AddressInfo } from "node:net"
+import { WebSocket, WebSocketServer } from "ws"
 import { eventually } from "../harness/eventually.ts"
 import { ask } from "./ask.ts"
 import { gateway, type Running, upstream } from "./gatewayFolder.ts"
@@ -124,6 +128,76 @@ describe("SIGHUP", { concurrent: false }, () => {
       yield* stop
       assert.sameMembers([...bodies.keys()], ["200 a /", "200 b /"])
     }), 120_000)
+
+  it.live("a WebSocket, a stream and a connection of HTTP/2 live through a hundred", () =>
+    Effect.gen(function*() {
+      const parts: Array<() => void> = []
+      const server = yield* Effect.acquireRelease(
+        Effect.callback<Http.Server>((resume) => {
+          const server = Http.createServer((request, response) => {
+            if (request.url !== "/stream") return void response.end("ok")
+            let count = 0
+            parts.push(() => {
+              if (count++ < 100) response.write("part ")
+              else response.end("end")
+            })
+          })
+          new WebSocketServer({ server }).on("connection", (socket) =>
+            socket.on("message", (text) => socket.send(`echo ${String(text)}`)))
+          server.listen(0, "127.0.0.1", () =>
+            resume(Effect.succeed(server)))
+        }),
+        (server) =>
+          Effect.sync(() => {
+            server.close()
+            server.closeAllConnections()
+          })
+      )
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+      const program = yield* gateway(to(url))
+
+      const echoes: Array<string> = []
+      const socket = yield* Effect.acquireRelease(
+        Effect.callback<WebSocket>((resume) => {
+          const socket = new WebSocket(program.origin.replace("http", "ws"))
+          socket.on("message", (text) => echoes.push(String(text))).once("open", () => resume(Effect.succeed(socket)))
+        }),
+        (socket) => Effect.sync(() => socket.terminate())
+      )
+      const stream = yield* Effect.forkChild(ask(`${program.origin}/stream`))
+      yield* eventually("the stream at the upstream", () => parts.length === 1)
+      const session = yield* Effect.acquireRelease(
+        Effect.sync(() => Http2.connect(program.origin)),
+        (session) => Effect.sync(() => session.destroy())
+      )
+      const get = Effect.callback<number>((resume) => {
+        const request = session.request({ ":path": "/" })
+        request.once("response", (headers) => {
+          request.resume().once("end", () => resume(Effect.succeed(Number(headers[":status"]))))
+        }).once("error", () => resume(Effect.succeed(0)))
+      })
+      for (let i = 0; i < 100; i++) {
+        yield* program.reload(to(url, `, timeout: ${i + 1}s`), reloaded)
+        socket.send(String(i))
+        parts[0]!()
+        assert.strictEqual(yield* get, 200)
+        yield* eventually("an echo", () => echoes.length === i + 1)
+      }
+      parts[0]!()
+      assert.strictEqual((yield* Fiber.join(stream)).body, `${"part ".repeat(100)}end`)
+      assert.strictEqual(echoes.at(-1), "echo 99")
+      assert.isFalse(session.closed)
+    }), 120_000)
+
+  it.live("with --watch a change of the file is one", () =>
+    Effect.gen(function*() {
+      const a = yield* upstream("a")
+      const b = yield* upstream("b")
+      const program = yield* gateway(to(a.url), { args: ["--watch"] })
+      Fs.writeFileSync(program.file, to(b.url))
+      const body = Effect.map(ask(program.origin), ({ body }) => body)
+      yield* Effect.repeat(body, { until: (body) => body === "b /" })
+    }), 60_000)
 
   it.live("a storm of them ends with what the file says last", () =>
     Effect.gen(function*() {

@@ -134,6 +134,12 @@ describe("Config", () => {
 
   const page = (path: string) => Fs.readFileSync(new URL(`../../${path}`, import.meta.url), "utf8")
 
+  it.effect("the config for Kubernetes is good", () => {
+    const [, text = ""] = /blackgate\.yml: \|\n((?: {4}.*\n)+)/.exec(page("deploy/kubernetes.yml")) ?? []
+    assert.notStrictEqual(text, "")
+    return checked(text.replaceAll(/^ {4}/gm, ""), { ADMIN_TOKEN: "token" })
+  })
+
   it.effect("the example is good", () => checked(page("examples/blackgate.yml"), {}))
 
   it.effect("what init writes is good, and so is what is commented out in it", () =>

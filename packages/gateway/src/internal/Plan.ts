@@ -36,7 +36,23 @@ export const planOf = (loaded: Loaded, readFile: (path: string) => string): Effe
     const upstreams = upstreamPlans(config, problems)
     const routes = routePlans(config, new Map(groups.map((group) => [group.name, group])), upstreams, problems)
     const proxies = proxyPlans(config, problems)
+    const named = new Set(groups.map(({ name }) => name))
+    const apart = (route: RoutePlan) => setApart(route, named)
     return problems.all.length > 0
       ? Effect.fail(new ConfigError({ file, problems: problems.all }))
-      : Effect.succeed({ loaded, listeners, groups, routes, proxies, forwarded: forwardedOptions(config.forwarded) })
+      : Effect.succeed({
+        loaded,
+        listeners,
+        groups,
+        routes: routes.map(apart),
+        proxies: proxies.map(apart),
+        forwarded: forwardedOptions(config.forwarded)
+      })
   })
+
+// What has no group has one of its own, which is not to be taken for a group of the file.
+const setApart = (route: RoutePlan, named: ReadonlySet<string>): RoutePlan => {
+  const { target } = route
+  if (target._tag === "redirect" || target.group.path[0] === "groups" || !named.has(target.group.name)) return route
+  return { ...route, target: { ...target, group: { ...target.group, name: `${target.group.name} (without a group)` } } }
+}

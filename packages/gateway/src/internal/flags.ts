@@ -39,6 +39,11 @@ export const blackgate = Command.make("blackgate").pipe(
       Flag.withDescription("Goes before log.format of the config file"),
       Flag.optional
     ),
+    watch: Flag.Boolean("watch").pipe(
+      Flag.withDescription("Reload when the config file has changed, as on a SIGHUP"),
+      Flag.withDefault(false)
+    ),
+    workers: Flag.String("workers").pipe(Flag.optional, Flag.withHidden),
     stdin: gone("stdin"),
     directory: gone("directory"),
     umask: gone("umask")
@@ -53,7 +58,11 @@ export const flags = Effect.gen(function*() {
       return yield* failWith(1, `--${name} is not supported any more: ${why}`)
     }
   }
+  if (Option.isSome(given.workers) && given.workers.value !== "1") {
+    return yield* failWith(1, `--workers ${given.workers.value} is not supported: a gateway is one process by now`)
+  }
   return {
+    watch: given.watch,
     config: Option.getOrUndefined(given.config),
     daemon: given.daemon,
     pidfile: Option.getOrUndefined(given.pidfile),

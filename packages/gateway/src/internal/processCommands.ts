@@ -12,12 +12,12 @@ import { runGateway } from "./run.ts"
 const pidfile = Effect.map(flags, ({ pidfile }) => pidfile ?? Pidfile.defaultPidfile)
 
 const begin = Effect.gen(function*() {
-  const { config, daemon, format, pidfile, stderr, stdout } = yield* flags
+  const { config, daemon, format, pidfile, stderr, stdout, watch } = yield* flags
   if (daemon) {
     const file = yield* findConfigFile(config)
     const at = pidfile ?? Pidfile.defaultPidfile
     yield* Pidfile.vacant(at)
-    const more = format === undefined ? [] : ["--log-format", format]
+    const more = [...(format === undefined ? [] : ["--log-format", format]), ...(watch ? ["--watch"] : [])]
     return yield* startDaemon({ config: file, pidfile: at, stdout, stderr, more })
   }
   const run = Effect.flatMap(findConfigFile(config), (file) =>
@@ -25,6 +25,7 @@ const begin = Effect.gen(function*() {
       file: Path.resolve(file),
       pidfile: pidfile && Path.resolve(pidfile),
       format,
+      watch,
       listens: (where) => say({ listens: where })
     }))
   return yield* Effect.tapError(run, (error) => say({ failed: error.message, code: codeOf(error) }))

@@ -54,6 +54,7 @@ const Rewrite = Schema.Struct({
 const Answer = Schema.Struct({
   status: required(F.whole(200, 599), "Its status."),
   body: optional(F.text, "Its body. None by default."),
+  file: optional(F.file, "A file of text that is its body. It is read with the config."),
   headers: optional(Schema.Record(fieldName, F.headerValue), "text/plain is its type, unless they say otherwise.")
 })
 

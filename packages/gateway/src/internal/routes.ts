@@ -91,7 +91,7 @@ const proxy = (
   if (rewritten !== undefined) steps.push(Rewrite.mapPath(rewritten))
   if (host !== undefined) steps.push(Rewrite.setHeader("host", host))
   if (editRequest !== undefined) steps.push((request) => ({ ...request, headers: editRequest(request.headers) }))
-  const { fallback } = route
+  const fallback = route.fallback && fallbackOf(route.fallback, [...path, "fallback"], problems)
   return {
     _tag: "proxy",
     group,
@@ -104,7 +104,7 @@ const proxy = (
       rewriteResponse: editResponse === undefined
         ? undefined
         : (response) => ({ ...response, headers: editResponse(response.headers) }),
-      fallback: fallback === undefined ? undefined : () => answer(fallback),
+      fallback,
       timeout: time(route.timeout),
       headTimeout: time(route.head_timeout),
       idle: time(route.idle),
@@ -189,10 +189,19 @@ const edits = (
   }
 }
 
-const answer = ({ body, headers = {}, status }: NonNullable<RouteConfig["fallback"]>) =>
-  body === undefined
+const fallbackOf = (
+  { body, file, headers = {}, status }: NonNullable<RouteConfig["fallback"]>,
+  path: Path,
+  problems: Problems
+) => {
+  if (body !== undefined && file !== undefined) problems.add([...path, "file"], "expected body or file, found both")
+  const text = file === undefined ? body : problems.readFile([...path, "file"], file)
+  const contentType = typeOf(headers) ?? "text/plain; charset=utf-8"
+  const answer = text === undefined
     ? HttpServerResponse.empty({ status, headers })
-    : HttpServerResponse.text(body, { status, headers, contentType: typeOf(headers) ?? "text/plain; charset=utf-8" })
+    : HttpServerResponse.text(text, { status, headers, contentType })
+  return () => answer
+}
 
 const typeOf = (headers: { readonly [name: string]: string }): string | undefined =>
   Object.entries(headers).find(([name]) => name.toLowerCase() === "content-type")?.[1]

@@ -3,6 +3,7 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { Scope } from "effect/Scope"
+import * as Fs from "node:fs"
 import type { CannotListen } from "../CannotListen.ts"
 import type { ConfigError } from "../ConfigError.ts"
 import type { Config } from "../ConfigSchema.ts"
@@ -11,6 +12,7 @@ import { loadPlan } from "./configFile.ts"
 import * as Pidfile from "./Pidfile.ts"
 import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
 import { Sentry } from "./Sentry.ts"
+import { notify } from "./systemd.ts"
 
 /** The signals that end the program, and the code that it ends with when they come again. */
 const ending = { SIGINT: 130, SIGTERM: 143 } as const
@@ -30,31 +32,40 @@ const hurry = Effect.sync(() => {
 })
 
 /** A storm of SIGHUPs is one reload under way and one to come. */
-const hangups: Effect.Effect<Queue.Dequeue<void>, never, Scope> = Effect.gen(function*() {
-  const queue = yield* Queue.sliding<void>(1)
-  yield* Effect.acquireRelease(
-    Effect.sync(() => {
-      const listener = () => void Queue.offerUnsafe(queue, undefined)
-      process.on("SIGHUP", listener)
-      return listener
-    }),
-    (listener) => Effect.sync(() => process.off("SIGHUP", listener))
-  )
-  return queue
-})
+const hangups = (watched: string | undefined): Effect.Effect<Queue.Dequeue<void>, never, Scope> =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.sliding<void>(1)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const listener = () => void Queue.offerUnsafe(queue, undefined)
+        process.on("SIGHUP", listener)
+        // It is asked for, and not waited for: that sees files that are replaced, and links that are moved, on any file system.
+        if (watched !== undefined) Fs.watchFile(watched, { interval: 500, persistent: false }, listener)
+        return listener
+      }),
+      (listener) =>
+        Effect.sync(() => {
+          process.off("SIGHUP", listener)
+          if (watched !== undefined) Fs.unwatchFile(watched, listener)
+        })
+    )
+    return queue
+  })
 
 export interface RunOptions {
   readonly file: string
   readonly pidfile: string | undefined
   /** Goes before that of the config. */
   readonly format: LogFormat | undefined
+  /** Whether a change of the file is a SIGHUP. */
+  readonly watch: boolean
   /** Is told when it listens. */
   readonly listens: (where: string) => Effect.Effect<void>
 }
 
 /** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. */
 export const runGateway = (
-  { file, format, listens, pidfile }: RunOptions
+  { file, format, listens, pidfile, watch }: RunOptions
 ): Effect.Effect<never, ConfigError | CannotListen | Pidfile.PidfileError> => {
   const sentry = new Sentry()
   const log = new ProgramLog(sentry, format)
@@ -64,7 +75,7 @@ export const runGateway = (
   }
   return Effect.scoped(Effect.gen(function*() {
     yield* hurry
-    const asked = yield* hangups
+    const asked = yield* hangups(watch ? file : undefined)
     // Before the pidfile, which stands for one that can run.
     const first = yield* loadPlan(file)
     yield* apply(first.loaded.config)
@@ -74,6 +85,8 @@ export const runGateway = (
     const where = yield* gateway.where
     yield* Console.log(`Blackgate listens on ${where}`)
     yield* listens(where)
+    yield* notify("--ready")
+    yield* Effect.addFinalizer(() => notify("--stopping"))
     const reload = Effect.gen(function*() {
       yield* gateway.reload
       yield* Effect.logInfo(`reloaded ${file}, listening on ${yield* gateway.where}`)
