@@ -91,6 +91,28 @@ describe("SIGHUP", { concurrent: false }, () => {
       assert.deepStrictEqual([yield* status, yield* status, yield* status], [200, 200, 429])
     }), 60_000)
 
+  it.live("a pool of another size is still the same pool", () =>
+    Effect.gen(function*() {
+      const up = yield* upstream("a")
+      const sized = (size: number) =>
+        `groups:\n  few: { pool: { max_concurrent: ${size} }, rate_limit: { limit: 4, window: 1h } }\n` +
+        to(up.url, ", group: few")
+      const program = yield* gateway(sized(1))
+      const held = Effect.forkChild(ask(`${program.origin}/held`))
+      const status = Effect.map(ask(program.origin), ({ status }) => status)
+      const first = yield* held
+      yield* eventually("a request at the upstream", () => up.held() === 1)
+      assert.strictEqual(yield* status, 503)
+      yield* program.reload(sized(2), reloaded)
+      const second = yield* held
+      yield* eventually("another one", () => up.held() === 2)
+      assert.strictEqual(yield* status, 503)
+      up.release()
+      assert.deepStrictEqual((yield* Fiber.joinAll([first, second])).map(({ body }) => body), ["a /held", "a /held"])
+      assert.strictEqual(yield* status, 429)
+      assert.notInclude(program.output(), "there is another group")
+    }), 60_000)
+
   it.live("ports come and go, and one that is in use changes nothing", () =>
     Effect.gen(function*() {
       const { url } = yield* upstream("a")

@@ -79,6 +79,7 @@ export const make = (
           const old = current
           current = generation
           listening = [...changed.stay.map(([each, plan]) => ({ ...each, plan })), ...opened]
+          yield* generation.resize
           yield* old.retire()
           yield* took(next.loaded.config)
           yield* Effect.forkDetach(closeAll(changed.closed))

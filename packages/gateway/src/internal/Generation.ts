@@ -32,8 +32,10 @@ const badRequest = failure(400, "bad request")
 /** One config as it runs. It ends when it is retired, and its last request is over. */
 export class Generation {
   readonly plan: Plan
-  /** Those of the file, by their names. */
+  /** Those of the file. */
   readonly groups: ReadonlyArray<Group.Group>
+  /** Gives the pools that others have made the size that this config says. */
+  readonly resize: Effect.Effect<void>
   private readonly scope: Scope.Closeable
   private readonly lookup: Lookup<Route>
   private readonly access: AccessLog | undefined
@@ -42,14 +44,15 @@ export class Generation {
 
   constructor(
     plan: Plan,
-    groups: ReadonlyArray<Group.Group>,
+    groups: ReadonlyArray<{ readonly group: Group.Group; readonly resize: Effect.Effect<void> }>,
     scope: Scope.Closeable,
     lookup: Lookup<Route>
   ) {
     this.plan = plan
     const { access } = plan.loaded.config.log ?? {}
     this.access = access === undefined ? undefined : new AccessLog(access, stdout)
-    this.groups = groups
+    this.groups = groups.map(({ group }) => group)
+    this.resize = Effect.forEach(groups, ({ resize }) => resize, { discard: true })
     this.scope = scope
     this.lookup = lookup
   }
@@ -156,7 +159,7 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
       for (const route of [...plan.routes, ...plan.proxies]) {
         const { target } = route
         if (target._tag === "redirect") continue
-        const group = yield* orConfigError(plan, target.group.path, groupOf(kept, target.group))
+        const { group } = yield* orConfigError(plan, target.group.path, groupOf(kept, target.group))
         const transport = yield* transportOf(kept, target.transport)
         const services = Context.make(Transport.Transport, transport).pipe(
           Context.add(Forwarded.Defaults, plan.forwarded)

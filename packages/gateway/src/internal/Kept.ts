@@ -1,4 +1,4 @@
-import { Group } from "@blackgate/core"
+import { Group, Pool } from "@blackgate/core"
 import type { InvalidOptions } from "@blackgate/core/InvalidOptions"
 import { Transport } from "@blackgate/http"
 import { Undici } from "@blackgate/node"
@@ -10,20 +10,29 @@ import type { GroupPlan } from "./RoutePlan.ts"
 
 /**
  * What a reload keeps: groups with their pools and circuits, transports with their connections. Each is there for as long as one
- * config that runs has it, by everything that its options say.
+ * config that runs has it, by what its options say; a pool of another size is still the same one.
  */
 export interface Kept {
   readonly groups: RcMap.RcMap<string, Group.Group, InvalidOptions>
   readonly transports: RcMap.RcMap<string, Transport.Transport["Service"]>
+  /** By the keys of groups, the size that a pool begins with, and the one that a config has given it last. */
+  readonly sizes: Map<string, Size>
+}
+
+interface Size {
+  readonly maxConcurrent: number
+  readonly maxQueued: number
 }
 
 /** Closed with the scope. */
 export const makeKept = Effect.gen(function*() {
+  const sizes = new Map<string, Size>()
   return {
+    sizes,
     groups: yield* RcMap.make({
       lookup: (key: string) => {
         const { name, options } = parse(key) as GroupPlan
-        return Group.make(name, options)
+        return Group.make(name, { ...options, pool: { ...options.pool, ...sizes.get(key)! } })
       }
     }),
     transports: yield* RcMap.make({
@@ -36,8 +45,27 @@ export const makeKept = Effect.gen(function*() {
   }
 })
 
-/** The group of a plan, for the scope. */
-export const groupOf = (kept: Kept, { name, options }: GroupPlan) => RcMap.get(kept.groups, keyOf({ name, options }))
+/** The group of a plan, for the scope; and what gives its pool the size of the plan, if that has changed. */
+export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) => {
+  const { maxConcurrent, maxQueued = 0, ...pool } = options.pool
+  // What an adaptive limit may be depends on its ceiling: with another one it is another limit.
+  const fixed = options.adaptiveLimit === undefined ? pool : { ...pool, maxConcurrent }
+  const key = keyOf({ name, options: { ...options, pool: fixed } })
+  const size = { maxConcurrent, maxQueued }
+  return Effect.gen(function*() {
+    const isThere = yield* RcMap.has(groups, key)
+    if (!isThere) sizes.set(key, size)
+    const group = yield* RcMap.get(groups, key)
+    // An operator's resizing stays, unless the file says something new.
+    const resize = Effect.suspend(() => {
+      const last = sizes.get(key)
+      if (last?.maxConcurrent === maxConcurrent && last.maxQueued === maxQueued) return Effect.void
+      sizes.set(key, size)
+      return Effect.orDie(Pool.resize(group.pool, size))
+    })
+    return { group, resize }
+  })
+}
 
 /** The transport with these options, for the scope. */
 export const transportOf = (kept: Kept, options: Undici.Options) => RcMap.get(kept.transports, keyOf(options))
