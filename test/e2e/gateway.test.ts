@@ -28,6 +28,7 @@ describe("a gateway from a file", { concurrent: false }, () => {
       Effect.gen(function*() {
         const { url } = yield* upstream("github")
         const dead = `  - name: dead\n    request_path_regex: /dead\n    upstream_url: http://127.0.0.1:1\n`
+          + `  - name: nameless\n    request_path_regex: /nameless\n    upstream_url: http://nowhere.invalid\n`
         const slow =
           `  - name: slow\n    request_path_regex: /held\n    upstream_url: ${url}\n    request_timeout_seconds: 0.2\n`
         const { origin } = yield* gateway(`sentry:\n  dsn: ''\n${one(url)}${dead}${slow}`)
@@ -39,9 +40,11 @@ describe("a gateway from a file", { concurrent: false }, () => {
         assert.deepStrictEqual(JSON.parse(nowhere.body), { code: 404, message: "not found", errors: [] })
         assert.include(nowhere.headers["content-type"], "application/json")
 
-        const gone = yield* ask(`${origin}/dead`)
-        assert.strictEqual(gone.status, 502)
-        assert.deepStrictEqual(JSON.parse(gone.body), { code: 502, message: "bad gateway", errors: [] })
+        for (const path of ["/dead", "/nameless"]) {
+          const gone = yield* ask(`${origin}${path}`)
+          assert.strictEqual(gone.status, 502)
+          assert.deepStrictEqual(JSON.parse(gone.body), { code: 502, message: "bad gateway", errors: [] })
+        }
 
         const late = yield* ask(`${origin}/held`)
         assert.strictEqual(late.status, 504)

@@ -21,9 +21,10 @@ export class CannotListen extends Data.TaggedError("CannotListen")<{
 }
 
 const whyNot = (cause: unknown): string => {
-  const { code, message } = cause as NodeJS.ErrnoException
+  if (!(cause instanceof Error)) return String(cause)
+  const code = "code" in cause ? cause.code : undefined
   if (code === "EADDRINUSE") return "it is in use by another program (EADDRINUSE)"
   if (code === "EACCES") return "it takes more rights than this user has (EACCES)"
   if (code === "EADDRNOTAVAIL") return "this machine does not have that address (EADDRNOTAVAIL)"
-  return message
+  return cause.message
 }

@@ -34,10 +34,14 @@ export const isAlive = (pid: number): boolean => {
   }
 }
 
+// The program as it is installed, as it is packed, and as it stands in the workspace: an argument of Node's.
+// oxlint-disable-next-line no-control-regex
+const program = /(?:^|[/\u0000])(?:blackgate|blackgate\/dist\/main\.js|gateway\/(?:src\/main\.ts|dist\/main\.js))\u0000/
+
 // After a crash the number may be that of some other program.
 const isOurs = (pid: number): boolean => {
   try {
-    return /blackgate|gateway\/(?:src|dist)\/main\.[jt]s/.test(Fs.readFileSync(`/proc/${pid}/cmdline`, "utf8"))
+    return program.test(Fs.readFileSync(`/proc/${pid}/cmdline`, "utf8"))
   } catch {
     return true
   }

@@ -34,7 +34,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 const readFrom = (file: string) => (path: string): string =>
   Fs.readFileSync(Path.resolve(Path.dirname(file), path), "utf8")
 
-export const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
+const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     let bytes: Buffer
     try {
