@@ -100,10 +100,20 @@ export const wrong: ReadonlyArray<readonly [name: string, text: string, message:
   [
     "a duration without a unit",
     "routes:\n  - upstream: http://a\n    timeout: 5\n",
-    `blackgate.yml:3:14: routes[0].timeout: expected a duration longer than zero with its unit, such as 500ms, 5s, 1m or "5 seconds", found 5
+    `blackgate.yml:3:14: routes[0].timeout: expected a duration with its unit, longer than zero and of 24d at most, such as 500ms, 5s, 1m or "5 seconds", found 5
   |
 3 |     timeout: 5
   |              ^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a duration that no timer holds",
+    "limits: { keep_alive: 25d }\n",
+    `blackgate.yml:1:23: limits.keep_alive: expected a duration with its unit, longer than zero and of 24d at most, such as 500ms, 5s, 1m or "5 seconds", found "25d"
+  |
+1 | limits: { keep_alive: 25d }
+  |                       ^^^
 
 1 error in blackgate.yml`
   ],

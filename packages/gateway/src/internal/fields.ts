@@ -54,10 +54,13 @@ export const share = number("a number of more than 0 and at most 1").check(
   Schema.isLessThanOrEqualTo(1, { expected: "a number of more than 0 and at most 1" })
 )
 
+// What a timer of Node's holds is a little more.
+const longest = 24 * 86_400_000
+
 /** As the Python program counts time. */
-export const seconds = number("a number of seconds of more than 0").check(
-  Schema.isFinite({ expected: "a number of seconds of more than 0" }),
-  Schema.isGreaterThan(0, { expected: "a number of seconds of more than 0" })
+export const seconds = number("a number of seconds of more than 0, and of 24 days at most").check(
+  Schema.isGreaterThan(0, { expected: "a number of seconds of more than 0, and of 24 days at most" }),
+  Schema.isLessThanOrEqualTo(longest / 1000, { expected: "a number of seconds of more than 0, and of 24 days at most" })
 )
 
 const units: Record<string, number> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
@@ -69,10 +72,15 @@ export const millis = (duration: string): number => {
   return Number(amount) * units[short ?? (long === "milli" ? "ms" : long!.charAt(0))]!
 }
 
+const spelling = "a duration with its unit, longer than zero and of 24d at most, such as 500ms, 5s, 1m or \"5 seconds\""
+
 /** With its unit: seconds and milliseconds are too easily taken for each other. */
-export const duration = matching(
-  "a duration longer than zero with its unit, such as 500ms, 5s, 1m or \"5 seconds\"",
-  spelled
+export const duration = matching(spelling, spelled).check(
+  // What is spelled in another way is told of already.
+  Schema.makeFilter((text: string) => !spelled.test(text) || millis(text) <= longest, {
+    expected: spelling,
+    toJsonSchema: anything
+  })
 )
 
 const tokens = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u
