@@ -50,6 +50,7 @@ export const atLeast = (minimum: number) => {
 
 /** More than 0, and 1 at the most. */
 export const share = number("a number of more than 0 and at most 1").check(
+  Schema.isFinite({ expected: "a number of more than 0 and at most 1" }),
   Schema.isGreaterThan(0, { expected: "a number of more than 0 and at most 1" }),
   Schema.isLessThanOrEqualTo(1, { expected: "a number of more than 0 and at most 1" })
 )
@@ -59,6 +60,7 @@ const longest = 24 * 86_400_000
 
 /** As the Python program counts time. */
 export const seconds = number("a number of seconds of more than 0, and of 24 days at most").check(
+  Schema.isFinite({ expected: "a number of seconds of more than 0, and of 24 days at most" }),
   Schema.isGreaterThan(0, { expected: "a number of seconds of more than 0, and of 24 days at most" }),
   Schema.isLessThanOrEqualTo(longest / 1000, { expected: "a number of seconds of more than 0, and of 24 days at most" })
 )
