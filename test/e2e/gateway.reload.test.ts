@@ -4,6 +4,7 @@ import * as Fs from "node:fs"
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { AddressInfo } from "node:net"
+import * as Path from "node:path"
 import { WebSocket, WebSocketServer } from "ws"
 import { eventually } from "../harness/eventually.ts"
 import { ask } from "./ask.ts"
@@ -210,6 +211,19 @@ describe("SIGHUP", { concurrent: false }, () => {
       assert.strictEqual(echoes.at(-1), "echo 99")
       assert.isFalse(session.closed)
     }), 120_000)
+
+  it.live("sentry.dsn wants a package, and the log says so while that is missing", () =>
+    Effect.gen(function*() {
+      const { url } = yield* upstream("a")
+      const program = yield* gateway(to(url))
+      const reporting = (project: number) => `sentry: { dsn: "https://key@sentry.example/${project}" }\n${to(url)}`
+      yield* program.reload(reporting(1), /WARN sentry\.dsn is set, but the package @sentry\/node can't be used/)
+      assert.notInclude(program.output(), "key@sentry")
+      const sdk = Path.join(Path.dirname(program.file), "node_modules/@sentry/node")
+      Fs.mkdirSync(sdk, { recursive: true })
+      Fs.writeFileSync(Path.join(sdk, "index.js"), "exports.init = ({ dsn }) => console.log(`init ${dsn}`)")
+      yield* program.reload(reporting(2), /^init https:\/\/key@sentry\.example\/2$/m)
+    }), 60_000)
 
   it.live("with --watch a change of the file is one", () =>
     Effect.gen(function*() {
