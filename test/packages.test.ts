@@ -17,13 +17,14 @@ const core = /^@blackgate\/core(?:\/|$)/
 const http = /^@blackgate\/http(?:\/|$)/
 const node = /^@blackgate\/node(?:\/|$)/
 const onNode = [/^node:/, /^@effect\/platform-node(?:\/|$)/, /^undici$/]
+const ofConfig = [/^re2js$/, /^yaml$/]
 
 // Imports point one way: core <- http <- node <- gateway.
 const allowed: Record<string, (specifier: string) => boolean> = {
   core: (specifier) => effect.test(specifier) && !outside.test(specifier),
   http: (specifier) => [effect, core].some((known) => known.test(specifier)),
   node: (specifier) => [effect, core, http, ...onNode].some((known) => known.test(specifier)),
-  gateway: (specifier) => [effect, core, http, node, ...onNode].some((known) => known.test(specifier))
+  gateway: (specifier) => [effect, core, http, node, ...onNode, ...ofConfig].some((known) => known.test(specifier))
 }
 
 test("@blackgate/core depends on effect alone", () => {

@@ -70,7 +70,7 @@ const measured: Record<string, ReadonlyArray<RegExp>> = {
 }
 
 // What runs until it is stopped has tests of its own; a test is run as one.
-const others = ["proxy-server.ts", "test-clock.test.ts", "test-kit.test.ts", "upstream.ts"]
+const others = ["blackgate.yml", "proxy-server.ts", "test-clock.test.ts", "test-kit.test.ts", "upstream.ts"]
 
 // One after the other: each is a process of its own, and a machine has few cores.
 describe("examples", { concurrent: false }, () => {

@@ -10,7 +10,7 @@ export const examples = Path.resolve(import.meta.dirname, "../../examples")
 type Ending = number | NodeJS.Signals
 
 /** A program that runs in a process of its own. It is killed with the scope, if it has not ended by then. */
-interface Program {
+export interface Program {
   readonly pid: number
   /** What it has printed so far, on either stream. */
   readonly output: () => string
@@ -23,19 +23,21 @@ interface Program {
 // For the end, or a word, of a process. A machine that is busy with other tests takes seconds to start one.
 const bound = "30 seconds"
 
-/** Starts an example from some other folder, with exactly this environment. */
-export const start = (example: string, env: Record<string, string> = {}): Effect.Effect<Program, never, Scope.Scope> =>
+/** Starts a program, with exactly this environment. */
+const launch = (
+  name: string,
+  command: string,
+  args: ReadonlyArray<string>,
+  options: { readonly cwd: string; readonly env: Record<string, string>; readonly stderr?: number }
+): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = spawn(process.execPath, [Path.join(examples, example)], {
-        cwd: Os.tmpdir(),
-        env,
-        stdio: ["ignore", "pipe", "pipe"]
-      })
+      const { cwd, env, stderr = "pipe" } = options
+      const child = spawn(command, args, { cwd, env, stdio: ["ignore", "pipe", stderr] })
       let output = ""
       let over = false
       for (const stream of [child.stdout, child.stderr]) {
-        stream.setEncoding("utf8").on("data", (text: string) => {
+        stream?.setEncoding("utf8").on("data", (text: string) => {
           output += text
         })
       }
@@ -50,11 +52,31 @@ export const start = (example: string, env: Record<string, string> = {}): Effect
         output: () => output,
         hasEnded: () => over,
         signal: (signal: NodeJS.Signals) => Effect.sync(() => void child.kill(signal)),
-        ended: within(`the end of ${example}`, () => output, Effect.promise(() => close))
+        ended: within(`the end of ${name}`, () => output, Effect.promise(() => close))
       }
     }),
     (program) => Effect.andThen(program.signal("SIGKILL"), program.ended)
   )
+
+/** Starts an example from some other folder, with exactly this environment. */
+export const start = (example: string, env: Record<string, string> = {}): Effect.Effect<Program, never, Scope.Scope> =>
+  launch(example, process.execPath, [Path.join(examples, example)], { cwd: Os.tmpdir(), env })
+
+/** The program as it is installed: its Node is its own, whatever the PATH says. */
+export const blackgate = Path.resolve(examples, "../node_modules/.bin/blackgate")
+
+/** Starts the program in a folder. A shell that stands before it becomes it. */
+export const startBlackgate = (
+  cwd: string,
+  args: ReadonlyArray<string>,
+  env: Record<string, string> = {},
+  stderr?: number
+): Effect.Effect<Program, never, Scope.Scope> =>
+  launch("blackgate", blackgate, args, {
+    cwd,
+    env: { PATH: "/usr/bin:/bin", ...env },
+    ...(stderr === undefined ? {} : { stderr })
+  })
 
 /** Waits until a program has printed something, and answers what the pattern found in it. */
 export const printed = ({ hasEnded, output }: Program, what: RegExp): Effect.Effect<ReadonlyArray<string>> => {

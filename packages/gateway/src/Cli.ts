@@ -1,8 +1,10 @@
 /**
  * The command line of the `blackgate` program.
  *
- * So far it answers `--help` and `--version`, and refuses anything else by name. It reads no config file and starts no
- * gateway: those will be its subcommands.
+ * The flags, the places where a config file is looked for, and the words `start`, `stop`, `restart` and `status` are those of the
+ * Python program. Flags stand before the command or after it.
+ *
+ * @since 0.1.0
  */
 import * as CliConfig from "effect/cli/CliConfig"
 import * as Command from "effect/cli/Command"
@@ -11,6 +13,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import { check, init, routes, schema } from "./internal/configCommands.ts"
+import { blackgate } from "./internal/flags.ts"
+import { reload, restart, start, status, stop } from "./internal/processCommands.ts"
 
 const PackageJson = Schema.fromJsonString(Schema.Struct({ version: Schema.String }))
 
@@ -23,11 +28,8 @@ const version = Effect.gen(function*() {
   return (yield* Schema.decodeEffect(PackageJson)(text)).version
 })
 
-const blackgate = Command.make("blackgate").pipe(
-  Command.withDescription(
-    "Blackgate, an API gateway. This version prints its help and its version; it cannot run a gateway from a file yet. "
-      + "To run one from code, use the packages @blackgate/core, @blackgate/http and @blackgate/node."
-  )
+const program = blackgate.pipe(
+  Command.withSubcommands([start, stop, restart, status, reload, check, routes, schema, init])
 )
 
 /**
@@ -41,9 +43,9 @@ const blackgate = Command.make("blackgate").pipe(
  * @since 0.1.0
  */
 export const run = version.pipe(
-  Effect.flatMap((version) => Command.run(blackgate, { version })),
+  Effect.flatMap((version) => Command.run(program, { version })),
   Effect.provideService(
     CliConfig.CliConfig,
-    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version] })
+    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
   )
 )

@@ -29,7 +29,7 @@ export const receive = (
   forwarding: Forwarding
 ): ProxyRequest | undefined => {
   const node = source.source as Source
-  const url = targetOf(source, node)
+  const url = targetOf(source)
   const target = url === undefined ? undefined : Path.split(url)
   if (target === undefined) return undefined
   const raw = node.rawHeaders ?? HeaderList.fromHeaders(source.headers)
@@ -49,7 +49,8 @@ export const receive = (
 }
 
 // Effect puts the target of a proxy request (RFC 9112, section 3.2.2) through WHATWG's parser, which resolves what is to be judged.
-const targetOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, url }: Source): string | undefined => {
+export const targetOf = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
+  const { rawHeaders, url } = source.source as Source
   if (rawHeaders === undefined || url === undefined || url.startsWith("/")) return source.url
   const origin = originOf(url)
   if (origin === undefined) return undefined

@@ -1,0 +1,111 @@
+/**
+ * Reads a config file: YAML or JSON, with `${NAME}`, `${NAME:-default}` and `${file:path}` in place, checked by `ConfigSchema`.
+ *
+ * It fails with everything that is wrong at once. It builds nothing: whether an upstream is there, or a certificate fits its key, is
+ * not its question.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import { ConfigError, type Place, type Problem } from "./ConfigError.ts"
+import { type Config, ConfigSchema } from "./ConfigSchema.ts"
+import { ConfigText, type Path } from "./internal/ConfigText.ts"
+import { type Finding, findings } from "./internal/issues.ts"
+import { isSecretName, show } from "./internal/show.ts"
+import type { Sources } from "./internal/substitute.ts"
+
+/**
+ * A config that makes sense by itself, and the places that its values come from.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Loaded {
+  readonly file: string
+  readonly config: Config
+  /** Where a value or its key stands, for what is only found out later. */
+  readonly place: (path: Path, at?: "key" | "value") => Place | undefined
+  /** How a value is written, if a substitution has made something else of it. */
+  readonly written: (path: Path) => string | undefined
+  /** The place of a part of a text. */
+  readonly placeIn: (path: Path, start: number, length: number) => Place | undefined
+}
+
+/**
+ * Where a config's text comes from, and what it may refer to.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Options extends Sources {
+  /** What it is called in errors. */
+  readonly file: string
+}
+
+/**
+ * Reads the text of a config file.
+ *
+ * **Example** (Two errors at once)
+ *
+ * ```ts fragment
+ * import { parse } from "./Config.ts"
+ *
+ * parse("prot: 80\nproxies: 1", { file: "blackgate.yml", env: {}, readFile: () => "" })
+ * ```
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const parse = (text: string, options: Options): Effect.Effect<Loaded, ConfigError> =>
+  Effect.suspend(() => {
+    const { file } = options
+    const read = new ConfigText(text.replace(/^\uFEFF/, ""), options)
+    const problems: Array<Problem> = [...read.problems]
+    const fail = () => Effect.fail(new ConfigError({ file, problems: problems.toSorted(byPlace) }))
+    if (read.value === undefined) {
+      if (problems.length === 0) {
+        problems.push({ path: [], expected: "a mapping with proxies or routes", found: "nothing", place: undefined })
+      }
+      return fail()
+    }
+    const decoded = Schema.decodeUnknownResult(ConfigSchema)(read.value, { errors: "all", onExcessProperty: "error" })
+    if (Result.isFailure(decoded)) {
+      const known = new Set(problems.map(({ path }) => JSON.stringify(path)))
+      const found = findings(decoded.failure.issue)
+      for (const { isSecret, path } of found) if (isSecret) read.hide(path)
+      for (const finding of found) {
+        // What could not be read is not there, and has been told of.
+        if (!known.has(JSON.stringify(finding.path))) problems.push(problemOf(finding, read))
+      }
+    }
+    if (problems.length > 0 || Result.isFailure(decoded)) return fail()
+    return Effect.succeed({
+      file,
+      config: decoded.success,
+      place: (path, at = "value") => read.placeAt(path, at),
+      written: (path) => read.writtenAt(path),
+      placeIn: (path, start, length) => read.placeIn(path, start, length)
+    })
+  })
+
+const problemOf = ({ at, expected, hint, isSecret, kind, path }: Finding, text: ConfigText): Problem => {
+  const place = text.placeAt(path, at)
+  const guess = hint === undefined ? undefined : `did you mean ${hint}?`
+  if (kind === "missing") return { path, message: `it is missing: expected ${expected}`, place }
+  if (kind === "unexpected") {
+    return { path, expected, found: JSON.stringify(path.at(-1)), hint: guess, place }
+  }
+  const written = text.writtenAt(path)
+  const found = isSecret || isSecretName(path.at(-1)) ? "something else, which is not shown" : written === undefined
+    ? show(valueAt(text.value, path))
+    : `what ${written} stands for`
+  return { path, expected, found, hint: guess, place }
+}
+
+const valueAt = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((at, key) => at instanceof Object ? Reflect.get(at, key) : undefined, value)
+
+const byPlace = (a: Problem, b: Problem): number =>
+  (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0)

@@ -1,0 +1,120 @@
+import * as Effect from "effect/Effect"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
+import * as Scope from "effect/Scope"
+import { randomUUID } from "node:crypto"
+import type { Config } from "../ConfigSchema.ts"
+import type { Lines } from "./Lines.ts"
+import type { RoutePlan } from "./RoutePlan.ts"
+
+type Settings = NonNullable<NonNullable<Config["log"]>["access"]>
+
+// A client that has gone before there was an answer, in the words of nginx.
+const clientGone = 499
+
+/** What is written of one request. */
+interface Entry {
+  readonly time: Date
+  readonly from: number
+  readonly request: HttpServerRequest
+  readonly route: RoutePlan | undefined
+  status: number
+  bytes: string | undefined
+  headMillis: number | undefined
+}
+
+/** A line for each request, or for some of them, when it is over. */
+export class AccessLog {
+  private readonly sample: number
+  private readonly format: (entry: Entry) => string
+  private readonly lines: Lines
+  private due = 0
+
+  constructor({ format = "common", sample = 1 }: Settings, lines: Lines) {
+    this.sample = sample
+    this.format = format === "json" ? json : common
+    this.lines = lines
+  }
+
+  /** Answers a request, and writes its line at its end. */
+  of<E, R>(
+    request: HttpServerRequest,
+    route: RoutePlan | undefined,
+    scope: Scope.Scope,
+    answer: Effect.Effect<HttpServerResponse, E, R>
+  ): Effect.Effect<HttpServerResponse, E, R> {
+    // Every so many, and not by chance: a share of a thousand is that share.
+    this.due += this.sample
+    if (this.due < 1) return answer
+    this.due -= 1
+    const entry: Entry = {
+      time: new Date(),
+      from: performance.now(),
+      request,
+      route,
+      status: clientGone,
+      bytes: undefined,
+      headMillis: undefined
+    }
+    const told = Effect.map(answer, (response) => {
+      entry.status = response.status
+      entry.bytes = response.headers["content-length"]
+      entry.headMillis = performance.now() - entry.from
+      return response
+    })
+    return Effect.andThen(
+      Scope.addFinalizer(scope, Effect.sync(() => this.lines.write(this.format(entry)))),
+      told
+    )
+  }
+}
+
+// A listener on all addresses sees those of IPv4 inside of IPv6.
+const clientOf = ({ remoteAddress }: HttpServerRequest): string =>
+  Option.getOrElse(remoteAddress, () => "-").replace(/^::ffff:(?=\d+\.)/, "")
+
+// What Node's requests have, and Effect's do not show.
+const versionOf = ({ source }: HttpServerRequest): string =>
+  (source as { readonly httpVersion?: string }).httpVersion ?? "1.1"
+
+// RFC 9110 lets clients send nearly anything: a line stays a line, and a quote ends nothing.
+const escaped = (text: string): string =>
+  // oxlint-disable-next-line no-control-regex
+  text.replaceAll(/[\u0000-\u001f"\\\u007f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)
+
+const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+
+const stamp = (time: Date): string => {
+  const [date = "", clock = ""] = time.toISOString().split("T")
+  const [year, month, day] = date.split("-")
+  return `${day}/${months[Number(month) - 1]}/${year}:${clock.slice(0, 8)} +0000`
+}
+
+/** The Common Log Format of the NCSA's server. */
+const common = ({ bytes, request, status, time }: Entry): string =>
+  `${clientOf(request)} - - [${stamp(time)}] "${
+    escaped(`${request.method} ${request.url} HTTP/${versionOf(request)}`)
+  }" `
+  + `${status} ${bytes ?? "-"}`
+
+const rounded = (millis: number | undefined): number | null =>
+  millis === undefined ? null : Math.round(millis * 100) / 100
+
+const json = ({ bytes, from, headMillis, request, route, status, time }: Entry): string =>
+  JSON.stringify({
+    time: time.toISOString(),
+    id: request.headers["x-request-id"] ?? randomUUID(),
+    client: clientOf(request),
+    method: request.method,
+    host: request.headers["host"] ?? null,
+    target: request.url,
+    version: versionOf(request),
+    status,
+    bytes: bytes === undefined ? null : Number(bytes),
+    route: route?.name ?? null,
+    group: route?.target._tag === "proxy" ? route.target.group.name : null,
+    upstream: route?.target._tag === "proxy" ? route.goes : null,
+    headMillis: rounded(headMillis),
+    millis: rounded(performance.now() - from)
+  })

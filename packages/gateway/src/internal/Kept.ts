@@ -1,0 +1,75 @@
+import { Group, Pool } from "@blackgate/core"
+import type { InvalidOptions } from "@blackgate/core/InvalidOptions"
+import { Transport } from "@blackgate/http"
+import { Undici } from "@blackgate/node"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as RcMap from "effect/RcMap"
+import type { GroupPlan } from "./RoutePlan.ts"
+
+/**
+ * What a reload keeps: groups with their pools and circuits, transports with their connections. Each is there for as long as one
+ * config that runs has it, by what its options say; a pool of another size is still the same one.
+ */
+export interface Kept {
+  readonly groups: RcMap.RcMap<string, Group.Group, InvalidOptions>
+  readonly transports: RcMap.RcMap<string, Transport.Transport["Service"]>
+  /** By the keys of groups, the size that a pool begins with, and the one that a config has given it last. */
+  readonly sizes: Map<string, Size>
+}
+
+interface Size {
+  readonly maxConcurrent: number
+  readonly maxQueued: number
+}
+
+/** Closed with the scope. */
+export const makeKept = Effect.gen(function*() {
+  const sizes = new Map<string, Size>()
+  return {
+    sizes,
+    groups: yield* RcMap.make({
+      lookup: (key: string) => {
+        const { name, options } = parse(key) as GroupPlan
+        return Group.make(name, { ...options, pool: { ...options.pool, ...sizes.get(key)! } })
+      }
+    }),
+    transports: yield* RcMap.make({
+      lookup: (key: string) =>
+        Effect.map(
+          Layer.build(Undici.layerWith(parse(key) as Undici.Options)),
+          (context) => Context.get(context, Transport.Transport)
+        )
+    })
+  }
+})
+
+/** The group of a plan, for the scope; and what gives its pool the size of the plan, if that has changed. */
+export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) => {
+  const { maxConcurrent, maxQueued = 0, ...pool } = options.pool
+  // What an adaptive limit may be depends on its ceiling: with another one it is another limit.
+  const fixed = options.adaptiveLimit === undefined ? pool : { ...pool, maxConcurrent }
+  const key = keyOf({ name, options: { ...options, pool: fixed } })
+  const size = { maxConcurrent, maxQueued }
+  return Effect.gen(function*() {
+    const isThere = yield* RcMap.has(groups, key)
+    if (!isThere) sizes.set(key, size)
+    const group = yield* RcMap.get(groups, key)
+    // An operator's resizing stays, unless the file says something new.
+    const resize = Effect.suspend(() => {
+      const last = sizes.get(key)
+      if (last?.maxConcurrent === maxConcurrent && last.maxQueued === maxQueued) return Effect.void
+      sizes.set(key, size)
+      return Effect.orDie(Pool.resize(group.pool, size))
+    })
+    return { group, resize }
+  })
+}
+
+/** The transport with these options, for the scope. */
+export const transportOf = (kept: Kept, options: Undici.Options) => RcMap.get(kept.transports, keyOf(options))
+
+// JSON has no word for it, and a pool without a limit has it.
+const keyOf = (value: unknown): string => JSON.stringify(value, (_, each) => each === Infinity ? "Infinity" : each)
+const parse = (key: string): unknown => JSON.parse(key, (_, each) => each === "Infinity" ? Infinity : each)

@@ -1,0 +1,75 @@
+import * as Fs from "node:fs"
+
+// What may wait to be written: more than a disk that is busy for a moment, less than what memory can bear.
+const mostBytes = 4 * 1024 * 1024
+
+/**
+ * Writes lines to a descriptor, and nobody waits for them: not for a terminal, not for a pipe that nobody reads. What does not fit any more is
+ * lost, and counted. A disk that is full, or a pipe that is closed, costs lines and nothing else.
+ */
+export class Lines {
+  private readonly fd: number
+  private waiting: Array<string> = []
+  private bytes = 0
+  private lost = 0
+  private busy = false
+
+  constructor(fd: number) {
+    this.fd = fd
+    process.once("exit", () => this.flush())
+  }
+
+  write(line: string): void {
+    if (this.bytes > mostBytes) {
+      this.lost++
+      return
+    }
+    this.bytes += line.length + 1
+    this.waiting.push(line, "\n")
+    // All lines of this turn are one write.
+    if (!this.busy) {
+      this.busy = true
+      setImmediate(() => this.next())
+    }
+  }
+
+  private take(): Buffer {
+    if (this.lost > 0) this.waiting.push(`${this.lost} lines of the log were lost: they were not taken in time\n`)
+    const chunk = Buffer.from(this.waiting.join(""))
+    this.waiting = []
+    this.lost = 0
+    return chunk
+  }
+
+  private next(): void {
+    if (this.waiting.length === 0) {
+      this.busy = false
+      return
+    }
+    this.send(this.take(), 0)
+  }
+
+  private send(chunk: Buffer, from: number): void {
+    Fs.write(this.fd, chunk, from, (error, written) => {
+      if ((error as NodeJS.ErrnoException | null)?.code === "EAGAIN") {
+        setTimeout(() => this.send(chunk, from), 10).unref()
+      } else if (error === null && from + written < chunk.length) this.send(chunk, from + written)
+      else {
+        this.bytes = this.waiting.reduce((sum, line) => sum + line.length, 0)
+        this.next()
+      }
+    })
+  }
+
+  // The process ends: now or never.
+  private flush(): void {
+    if (this.waiting.length === 0) return
+    try {
+      Fs.writeSync(this.fd, this.take())
+    } catch {}
+  }
+}
+
+/** Those of the process. */
+export const stdout = new Lines(1)
+export const stderr = new Lines(2)

@@ -1,0 +1,67 @@
+import { createSecureContext, type SecureContextOptions } from "node:tls"
+import type { Loaded } from "../Config.ts"
+import type { Problem } from "../ConfigError.ts"
+import type { Path } from "./ConfigText.ts"
+import { Pattern, PatternError } from "./Pattern.ts"
+import { suggest } from "./suggest.ts"
+
+/** What turns out to be wrong with a config as it is put to use. */
+export class Problems {
+  readonly all: Array<Problem> = []
+  readonly loaded: Loaded
+  private readonly read: (path: string) => string
+
+  constructor(loaded: Loaded, readFile: (path: string) => string) {
+    this.loaded = loaded
+    this.read = readFile
+  }
+
+  add(path: Path, message: string, hint?: string): undefined {
+    this.all.push({ path, message, hint, place: this.loaded.place(path) })
+    return undefined
+  }
+
+  /** The text of a file that the config names. */
+  readFile(path: Path, file: string): string {
+    try {
+      return this.read(file)
+    } catch (cause) {
+      this.add(path, `${file} can't be read: ${(cause as Error).message}`)
+      return ""
+    }
+  }
+
+  /** One of the things that have a name; `what` says what they are. */
+  named<A>(path: Path, name: string, what: string, all: { readonly [name: string]: A } | undefined): A | undefined {
+    if (all !== undefined && Object.hasOwn(all, name)) return all[name]
+    const names = Object.keys(all ?? {})
+    const guess = suggest(name, names)
+    const known = names.length === 0 ? `there are no ${what}` : `expected one of ${what}: ${names.join(", ")}`
+    return this.add(path, `${known}, found ${JSON.stringify(name)}`, guess && `did you mean ${guess}?`)
+  }
+
+  pattern(path: Path, source: string): Pattern | undefined {
+    return this.within(path, () => new Pattern(source))
+  }
+
+  /** What may throw a `PatternError` about the text at a path. */
+  within<A>(path: Path, make: () => A): A | undefined {
+    try {
+      return make()
+    } catch (cause) {
+      if (!(cause instanceof PatternError)) throw cause
+      const place = this.loaded.placeIn(path, cause.at, cause.length) ?? this.loaded.place(path)
+      this.all.push({ path, message: cause.message, place })
+      return undefined
+    }
+  }
+
+  /** What only OpenSSL can tell. */
+  tls(path: Path, options: SecureContextOptions): void {
+    try {
+      createSecureContext(options)
+    } catch (cause) {
+      this.add(path, `TLS can't use this: ${(cause as Error).message}`)
+    }
+  }
+}

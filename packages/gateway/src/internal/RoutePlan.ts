@@ -1,0 +1,49 @@
+import type { Group } from "@blackgate/core"
+import type { Proxy } from "@blackgate/http"
+import type { Undici } from "@blackgate/node"
+import type { HttpServerRequest } from "effect/http/HttpServerRequest"
+import type { HttpServerResponse } from "effect/http/HttpServerResponse"
+import type { Path } from "./ConfigText.ts"
+import type { Matching } from "./RouteIndex.ts"
+
+/** Whose pool admits a route's requests. */
+export interface GroupPlan {
+  readonly name: string
+  readonly options: Group.Options
+  /** Where it stands in the file. */
+  readonly path: Path
+}
+
+/** Where the requests of a route go. */
+export type Target =
+  | {
+    readonly _tag: "proxy"
+    readonly group: GroupPlan
+    readonly transport: Undici.Options
+    readonly options: Omit<Proxy.Options, "group">
+    /** What becomes of a path. */
+    readonly rewrite: (path: string) => string
+  }
+  | {
+    readonly _tag: "redirect"
+    readonly answer: (request: HttpServerRequest, path: string, query: string) => HttpServerResponse
+  }
+
+/** A route, ready to be built. */
+export interface RoutePlan {
+  readonly name: string
+  readonly path: Path
+  /** What it matches, in words. */
+  readonly matches: string
+  /** Where its requests go, in words. */
+  readonly goes: string
+  readonly matching: Matching
+  readonly target: Target
+}
+
+/** For a route that names no group: nothing is limited, and nothing is shared. */
+export const unlimited = (name: string, path: Path): GroupPlan => ({
+  name,
+  options: { pool: { maxConcurrent: Infinity } },
+  path
+})

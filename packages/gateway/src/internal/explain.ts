@@ -1,0 +1,92 @@
+import { RequestPath } from "@blackgate/http"
+import * as Duration from "effect/Duration"
+import { formatPath } from "../ConfigError.ts"
+import { Lookup } from "./Generation.ts"
+import type { Plan } from "./Plan.ts"
+import type { GroupPlan, RoutePlan, Target } from "./RoutePlan.ts"
+
+/** Rows under a head, as wide as they need to be. */
+const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
+  const widths = rows[0]!.map((_, i) => Math.max(...rows.map((row) => row[i]!.length)))
+  return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
+}
+
+/** All routes, as they stand in the file. */
+export const routeTable = (plan: Plan): string => {
+  const rows = [...plan.routes, ...plan.proxies].map((route) => [
+    formatPath(route.path),
+    route.name,
+    route.matches,
+    route.goes,
+    route.target._tag === "proxy" ? groupWord(route.target.group) : "-"
+  ])
+  return table([["at", "name", "matches", "goes to", "group"], ...rows])
+}
+
+const groupWord = ({ name, path }: GroupPlan): string => path[0] === "groups" ? name : "-"
+
+/** What becomes of one request. */
+export const explain = (
+  plan: Plan,
+  method: string,
+  url: string
+): { readonly text: string; readonly isRouted: boolean } => {
+  const [, authority = "", target = "/"] = /^(?:[a-z]+:\/\/)?([^/?#]*)([/?][^#]*)?$/i.exec(url) ?? []
+  const read = RequestPath.parse(target.startsWith("?") ? `/${target}` : target)
+  if (read === undefined) return { text: "400: the path can't be read", isRouted: false }
+  const headers: Record<string, string> = { host: authority }
+  const route = new Lookup(plan, (route) => route).find(read, method.toUpperCase(), (name) => headers[name])
+  if (route === undefined) return { text: "404: no route matches", isRouted: false }
+  if (route === "ambiguous") {
+    return { text: "400: the path could mean another route to the upstream (docs/paths.md)", isRouted: false }
+  }
+  return { text: table(rowsOf(plan, route, read)), isRouted: true }
+}
+
+const rowsOf = (
+  plan: Plan,
+  route: RoutePlan,
+  read: RequestPath.RequestPath
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const place = plan.loaded.place(route.path)
+  const at = place === undefined ? "" : `, ${plan.loaded.file}:${place.line}`
+  const rows = [["route", `${route.name} (${formatPath(route.path)}${at})`], ["matches", route.matches]]
+  const { target } = route
+  if (target._tag === "redirect") return [...rows, ["answer", "a redirect"]]
+  return [
+    ...rows,
+    ["upstream", upstreamUrl(target, read)],
+    ["group", target.group.path[0] === "groups" ? target.group.name : "none: no limits, no circuit"],
+    ["policies", policies(target).join(", ") || "none"]
+  ]
+}
+
+const upstreamUrl = (
+  { options: { upstream }, rewrite }: Extract<Target, { _tag: "proxy" }>,
+  read: RequestPath.RequestPath
+) => {
+  const { basePath, origin } = upstream as { readonly basePath: string; readonly origin: string }
+  return `${origin}${basePath}${rewrite(read.path)}${read.query}`
+}
+
+/** From the outside in. */
+const policies = ({ group, options }: Extract<Target, { _tag: "proxy" }>): ReadonlyArray<string> => {
+  const found: Array<string> = []
+  const add = (name: string, value: Duration.Input | undefined) => {
+    if (value !== undefined) found.push(`${name} ${Duration.format(Duration.fromInputUnsafe(value))}`)
+  }
+  if (options.fallback !== undefined) found.push("fallback")
+  add("timeout", options.timeout)
+  add("total", options.total)
+  const { adaptiveLimit, circuit, pool, rateLimit } = group.options
+  if (rateLimit !== undefined) {
+    const window = Duration.format(Duration.fromInputUnsafe(rateLimit.window))
+    found.push(`rate limit ${rateLimit.limit} in ${window}`)
+  }
+  if (circuit !== undefined) found.push("circuit")
+  if (pool.maxConcurrent !== Infinity) found.push(`pool ${pool.maxConcurrent} and ${pool.maxQueued ?? 0} waiting`)
+  if (adaptiveLimit !== undefined) found.push("adaptive limit")
+  add("head timeout", options.headTimeout)
+  add("idle", options.idle)
+  return found
+}

@@ -1,0 +1,207 @@
+import { HeaderList, Rewrite } from "@blackgate/http"
+import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type { Config } from "../ConfigSchema.ts"
+import type { Path } from "./ConfigText.ts"
+import { describeMatching, matchingOf } from "./matching.ts"
+import { time } from "./options.ts"
+import type { Problems } from "./Problems.ts"
+import { redirectTo } from "./redirect.ts"
+import type { Matching } from "./RouteIndex.ts"
+import { type GroupPlan, type RoutePlan, type Target, unlimited } from "./RoutePlan.ts"
+import { upstreamAt, type UpstreamPlan } from "./upstreams.ts"
+
+type RouteConfig = NonNullable<Config["routes"]>[number]
+type Edits = NonNullable<RouteConfig["request_headers"]>
+
+/** The `routes` of a config. */
+export const routePlans = (
+  { routes = [] }: Config,
+  groups: ReadonlyMap<string, GroupPlan>,
+  upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
+  problems: Problems
+): ReadonlyArray<RoutePlan> =>
+  routes.flatMap((route, i) => {
+    const path = ["routes", i]
+    const matching = matchingOf(route.match, [...path, "match"], problems)
+    const matches = describeMatching(route.match)
+    const name = route.name ?? matches
+    const target = route.redirect === undefined
+      ? proxy(route, name, matching, path, groups, upstreams, problems)
+      : redirect(route, matching, path, problems)
+    if (matching === undefined || target === undefined) return []
+    const goes = route.redirect === undefined ? route.upstream! : "a redirect"
+    return [{ name, path, matches, goes, matching, target }]
+  })
+
+// What makes no sense where nothing is forwarded.
+const forwarding = [
+  "upstream",
+  "rewrite",
+  "request_headers",
+  "response_headers",
+  "group",
+  "timeout",
+  "head_timeout",
+  "idle",
+  "total",
+  "fallback",
+  "priority",
+  "upgrade",
+  "max_body_size",
+  "preserve_host"
+] as const
+
+const redirect = (
+  route: RouteConfig,
+  matching: Matching | undefined,
+  path: Path,
+  problems: Problems
+): Target | undefined => {
+  for (const key of forwarding) {
+    if (route[key] !== undefined) problems.add([...path, key], "a route with a redirect forwards nothing")
+  }
+  const { path: whole, prefix } = route.redirect!
+  if (whole !== undefined && prefix !== undefined) {
+    problems.add([...path, "redirect", "prefix"], "expected path or prefix, found both")
+  }
+  const from = prefixOf(matching, prefix, [...path, "redirect", "prefix"], problems)
+  return { _tag: "redirect", answer: redirectTo(route.redirect!, from) }
+}
+
+const proxy = (
+  route: RouteConfig,
+  name: string,
+  matching: Matching | undefined,
+  path: Path,
+  groups: ReadonlyMap<string, GroupPlan>,
+  upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
+  problems: Problems
+): Target | undefined => {
+  if (route.upstream === undefined) return problems.add(path, "expected an upstream or a redirect, found neither")
+  const to = upstreamOf([...path, "upstream"], route.upstream, upstreams, problems)
+  const group = route.group === undefined
+    ? unlimited(name, path)
+    : problems.named([...path, "group"], route.group, "groups", Object.fromEntries(groups))
+  const rewritten = pathRewrite(route.rewrite, matching, [...path, "rewrite"], problems)
+  const editRequest = edits(route.request_headers, [...path, "request_headers"], problems)
+  const editResponse = edits(route.response_headers, [...path, "response_headers"], problems)
+  if (to === undefined || group === undefined) return undefined
+  const host = route.rewrite?.host
+  const steps: Array<Rewrite.Sync> = []
+  if (rewritten !== undefined) steps.push(Rewrite.mapPath(rewritten))
+  if (host !== undefined) steps.push(Rewrite.setHeader("host", host))
+  if (editRequest !== undefined) steps.push((request) => ({ ...request, headers: editRequest(request.headers) }))
+  const fallback = route.fallback && fallbackOf(route.fallback, [...path, "fallback"], problems)
+  return {
+    _tag: "proxy",
+    group,
+    transport: to.transport,
+    rewrite: rewritten ?? ((path) => path),
+    options: {
+      key: name,
+      upstream: to.upstream,
+      rewrite: steps.length === 0 ? undefined : (request) => steps.reduce((made, step) => step(made), request),
+      rewriteResponse: editResponse === undefined
+        ? undefined
+        : (response) => ({ ...response, headers: editResponse(response.headers) }),
+      fallback,
+      timeout: time(route.timeout),
+      headTimeout: time(route.head_timeout),
+      idle: time(route.idle),
+      total: time(route.total),
+      priority: route.priority,
+      upgrade: route.upgrade,
+      maxBodySize: route.max_body_size,
+      preserveHost: route.preserve_host
+    }
+  }
+}
+
+// What has a scheme is a URL, anything else a name.
+const upstreamOf = (
+  path: Path,
+  upstream: string,
+  upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
+  problems: Problems
+): UpstreamPlan | undefined => {
+  if (!upstream.includes("://")) return problems.named(path, upstream, "upstreams", Object.fromEntries(upstreams))
+  const made = upstreamAt(path, upstream, {}, problems)
+  return made && { upstream: made, transport: {} }
+}
+
+const prefixOf = (
+  matching: Matching | undefined,
+  prefix: string | undefined,
+  path: Path,
+  problems: Problems
+): ((path: string) => string) | undefined => {
+  if (prefix === undefined || matching === undefined) return undefined
+  if (matching.path._tag !== "prefix") return problems.add(path, "expected a route that matches a prefix of the path")
+  const strip = Rewrite.stripPrefix(matching.path.path)
+  const start = prefix.replace(/\/+$/, "")
+  return (path) => start + (strip({ path } as Rewrite.ProxyRequest).path)
+}
+
+const pathRewrite = (
+  rewrite: RouteConfig["rewrite"],
+  matching: Matching | undefined,
+  path: Path,
+  problems: Problems
+): ((path: string) => string) | undefined => {
+  if (rewrite?.path !== undefined) {
+    const { path: whole, prefix } = rewrite
+    if (prefix !== undefined) problems.add([...path, "prefix"], "expected path or prefix, found both")
+    return () => whole
+  }
+  return prefixOf(matching, rewrite?.prefix, [...path, "prefix"], problems)
+}
+
+// They are between this gateway and its neighbours (RFC 9110, section 7.6.1), or say how long a body is.
+const reserved = new Set([
+  "connection",
+  "content-length",
+  "host",
+  "keep-alive",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade"
+])
+
+const edits = (
+  config: Edits | undefined,
+  path: Path,
+  problems: Problems
+): ((headers: HeaderList.HeaderList) => HeaderList.HeaderList) | undefined => {
+  if (config === undefined) return undefined
+  const { add = {}, remove = [], set = {} } = config
+  for (const [key, names] of [["set", Object.keys(set)], ["add", Object.keys(add)]] as const) {
+    for (const name of names) {
+      if (reserved.has(name.toLowerCase())) problems.add([...path, key, name], `${name} is not a header to be edited`)
+    }
+  }
+  return (headers) => {
+    let edited = headers
+    for (const name of remove) edited = HeaderList.remove(edited, name)
+    for (const [name, value] of Object.entries(set)) edited = HeaderList.set(edited, name, value)
+    for (const [name, value] of Object.entries(add)) edited = HeaderList.append(edited, name, value)
+    return edited
+  }
+}
+
+const fallbackOf = (
+  { body, file, headers = {}, status }: NonNullable<RouteConfig["fallback"]>,
+  path: Path,
+  problems: Problems
+) => {
+  if (body !== undefined && file !== undefined) problems.add([...path, "file"], "expected body or file, found both")
+  const text = file === undefined ? body : problems.readFile([...path, "file"], file)
+  const contentType = typeOf(headers) ?? "text/plain; charset=utf-8"
+  const answer = text === undefined
+    ? HttpServerResponse.empty({ status, headers })
+    : HttpServerResponse.text(text, { status, headers, contentType })
+  return () => answer
+}
+
+const typeOf = (headers: { readonly [name: string]: string }): string | undefined =>
+  Object.entries(headers).find(([name]) => name.toLowerCase() === "content-type")?.[1]

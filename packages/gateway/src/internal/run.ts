@@ -1,0 +1,100 @@
+import * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Effect from "effect/Effect"
+import * as Queue from "effect/Queue"
+import type { Scope } from "effect/Scope"
+import * as Fs from "node:fs"
+import type { CannotListen } from "../CannotListen.ts"
+import type { ConfigError } from "../ConfigError.ts"
+import type { Config } from "../ConfigSchema.ts"
+import * as Gateway from "../Gateway.ts"
+import { loadPlan } from "./configFile.ts"
+import * as Pidfile from "./Pidfile.ts"
+import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
+import { Sentry } from "./Sentry.ts"
+import { notify } from "./systemd.ts"
+
+/** The signals that end the program, and the code that it ends with when they come again. */
+const ending = { SIGINT: 130, SIGTERM: 143 } as const
+
+// Effect's `runMain` interrupts the program on the first one; whoever sends a second one has no more patience. They are heard until
+// the process ends.
+const hurry = Effect.sync(() => {
+  let asked = false
+  for (const [signal, code] of Object.entries(ending)) {
+    process.on(signal, () => {
+      if (asked) process.exit(code)
+      asked = true
+      // What was asked for is no failure.
+      process.exitCode = 0
+    })
+  }
+})
+
+/** A storm of SIGHUPs is one reload under way and one to come. */
+const hangups = (watched: string | undefined): Effect.Effect<Queue.Dequeue<void>, never, Scope> =>
+  Effect.gen(function*() {
+    const queue = yield* Queue.sliding<void>(1)
+    yield* Effect.acquireRelease(
+      Effect.sync(() => {
+        const listener = () => void Queue.offerUnsafe(queue, undefined)
+        process.on("SIGHUP", listener)
+        // It is asked for, and not waited for: that sees files that are replaced, and links that are moved, on any file system.
+        if (watched !== undefined) Fs.watchFile(watched, { interval: 500, persistent: false }, listener)
+        return listener
+      }),
+      (listener) =>
+        Effect.sync(() => {
+          process.off("SIGHUP", listener)
+          if (watched !== undefined) Fs.unwatchFile(watched, listener)
+        })
+    )
+    return queue
+  })
+
+export interface RunOptions {
+  readonly file: string
+  readonly pidfile: string | undefined
+  /** Goes before that of the config. */
+  readonly format: LogFormat | undefined
+  /** Whether a change of the file is a SIGHUP. */
+  readonly watch: boolean
+  /** Is told when it listens. */
+  readonly listens: (where: string) => Effect.Effect<void>
+}
+
+/** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. */
+export const runGateway = (
+  { file, format, listens, pidfile, watch }: RunOptions
+): Effect.Effect<never, ConfigError | CannotListen | Pidfile.PidfileError> => {
+  const sentry = new Sentry()
+  const log = new ProgramLog(sentry, format)
+  const apply = (config: Config) => {
+    log.settings = config.log ?? {}
+    return sentry.use(config.sentry?.dsn)
+  }
+  return Effect.scoped(Effect.gen(function*() {
+    yield* hurry
+    const asked = yield* hangups(watch ? file : undefined)
+    // Before the pidfile, which stands for one that can run.
+    const first = yield* loadPlan(file)
+    yield* apply(first.loaded.config)
+    // Taken away last: who waits for the end of the program waits for that.
+    if (pidfile !== undefined) yield* Pidfile.write(pidfile)
+    const gateway = yield* Gateway.make({ first, load: loadPlan(file), took: apply })
+    const where = yield* gateway.where
+    yield* Console.log(`Blackgate listens on ${where}`)
+    yield* listens(where)
+    yield* notify("--ready")
+    yield* Effect.addFinalizer(() => notify("--stopping"))
+    const reload = Effect.gen(function*() {
+      yield* gateway.reload
+      yield* Effect.logInfo(`reloaded ${file}, listening on ${yield* gateway.where}`)
+    }).pipe(
+      Effect.catch((error) => Effect.logError(`not reloaded, the old config goes on:\n${error.message}`)),
+      // What nobody has thought of ends no gateway.
+      Effect.catchDefect((defect) => Effect.logError("not reloaded, the old config goes on", Cause.die(defect)))
+    )
+    return yield* Effect.forever(Effect.andThen(Queue.take(asked), reload))
+  })).pipe(Effect.provide(log.layer))
+}
