@@ -114,6 +114,24 @@ export interface Response {
    * at all; then they go there with the body, if that does.
    */
   readonly trailers?: (() => HeaderList) | undefined
+  /**
+   * Writes the response to the client that `source` is, with nothing between the two connections; calls back when there is nothing
+   * more to do. `false` if it can't, and then it has done nothing. Called once at the most, in place of what the server at hand would
+   * do with the very same body; head and body have to agree on its length.
+   */
+  readonly deliver?: ((head: Head, done: () => void) => boolean) | undefined
+}
+
+/**
+ * The head of a response, as it goes out.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Head {
+  readonly status: number
+  readonly statusText: string | undefined
+  readonly headers: HeaderList
 }
 
 /**

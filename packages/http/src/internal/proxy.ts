@@ -116,6 +116,7 @@ class Serving {
   private protocol: string | undefined = undefined
   /** Of its body, if the route has one. */
   private limit: Limit | undefined = undefined
+  private deliver: Response["deliver"] = undefined
 
   constructor(route: Route, fiber: AnyFiber) {
     const { context } = fiber
@@ -207,6 +208,7 @@ class Serving {
 
   private receiveResponse(answer: Response | Answer, request: ProxyRequest, state: Exchange) {
     if (HttpServerResponse.isHttpServerResponse(answer)) return Effect.succeed(answer)
+    this.deliver = answer.deliver
     const headers = endToEnd(answer.headers, "response")
     const trailing = answer.trailers === undefined ? undefined : announced(answer.headers)
     if (trailing !== undefined) headers.push("trailer", trailing)
@@ -235,7 +237,7 @@ class Serving {
   private toResponse(rewritten: ProxyResponse, response: ProxyResponse): Effect.Effect<Answer> {
     const wrong = rewritten === response ? undefined : wrongResponse(rewritten)
     if (wrong !== undefined) return refuse("rewriteResponse", Cause.die(new Error(wrong)))
-    return Effect.succeed(toResponse(rewritten, response, this.fiber.context))
+    return Effect.succeed(toResponse(rewritten, response, this.deliver, this.fiber.context))
   }
 }
 

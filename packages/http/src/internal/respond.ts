@@ -7,6 +7,8 @@ import * as HttpEffect from "effect/http/HttpEffect"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
+import type { Response } from "../Transport.ts"
+import { deliverAsIs } from "./deliverAsIs.ts"
 
 type Mutable = {
   -readonly [Field in keyof HttpServerResponse.HttpServerResponse]: HttpServerResponse.HttpServerResponse[Field]
@@ -21,6 +23,7 @@ type Mutable = {
 export const toResponse = (
   response: ProxyResponse,
   original: ProxyResponse,
+  deliver: Response["deliver"],
   context: Context.Context<never>
 ): HttpServerResponse.HttpServerResponse => {
   const { body, status, statusText } = response
@@ -30,8 +33,13 @@ export const toResponse = (
   const made: Mutable = HttpServerResponse.empty({ status, statusText })
   made.headers = headers
   made.body = typed(body, headers, list, statusText)
+  if (deliver !== undefined && body === original.body && lengthOf(response) === lengthOf(original)) {
+    deliverAsIs(made, { status, statusText, headers: list }, deliver, context)
+  }
   return made
 }
+
+const lengthOf = ({ headers }: ProxyResponse): string | undefined => HeaderList.get(headers, "content-length")
 
 // The length is the body's: a rewrite that gave the response another one need not think of it.
 const framed = ({ body, headers }: ProxyResponse): HeaderList.HeaderList => {

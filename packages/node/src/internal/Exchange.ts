@@ -13,6 +13,7 @@ import { bodyOf } from "./bodyOf.ts"
 import { Client } from "./Client.ts"
 import { ClientBroke } from "./ClientBroke.ts"
 import type { Watcher } from "./Connections.ts"
+import { writable, writeWhole } from "./delivery.ts"
 import { inform, serverResponse, takesTrailers } from "./Downstream.ts"
 import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
 import type { Origin } from "./Origins.ts"
@@ -178,7 +179,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.quiet = 0
     if (this.body === undefined) this.chunks.push(chunk)
-    else if (!this.body.push(chunk)) {
+    else if (!this.body.receive(chunk)) {
       this.paused = true
       controller.pause()
     }
@@ -202,7 +203,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       const { headers, status, statusText, trailers } = response!
       const body = new HttpBody.Uint8Array(whole, "application/octet-stream", whole.length, textOf(whole))
-      this.end(Exit.succeed({ status, statusText, headers, body, trailers }))
+      this.end(Exit.succeed({ status, statusText, headers, body, trailers, deliver: this.delivering(whole) }))
     }
   }
 
@@ -231,7 +232,18 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     for (const chunk of this.chunks) if (!body.push(chunk)) this.pause()
     this.chunks = []
     this.watchFor(this.request.idle)
-    this.call.answer({ ...this.response, body: HttpBody.raw(body) })
+    this.call.answer({ ...this.response, body: HttpBody.raw(body), deliver: this.delivering(body) })
+  }
+
+  private delivering(body: ResponseBody | Buffer): Response["deliver"] {
+    return (head, done) => {
+      const response = writable(this.request, head)
+      if (response === undefined) return false
+      if (body instanceof ResponseBody) return body.into(response, head, done)
+      const wrote = writeWhole(response, head, body)
+      done()
+      return wrote
+    }
   }
 
   private pause(): void {

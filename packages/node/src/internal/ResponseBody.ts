@@ -1,6 +1,8 @@
 import type { HeaderList } from "@blackgate/http/HeaderList"
+import type { Head } from "@blackgate/http/Transport"
 import type { ServerResponse } from "node:http"
 import { Readable } from "node:stream"
+import { writeHead } from "./delivery.ts"
 import { trail } from "./Downstream.ts"
 
 /** Where a response body comes from. */
@@ -16,6 +18,9 @@ export class ResponseBody extends Readable {
   private readonly source: Source
   private readonly response: ServerResponse | undefined
   private shown = false
+  private direct: ServerResponse | undefined = undefined
+  private done: (() => void) | undefined = undefined
+  private complete: HeaderList | undefined = undefined
 
   constructor(source: Source, response: ServerResponse | undefined) {
     super({ highWaterMark: 64 * 1024 })
@@ -25,25 +30,55 @@ export class ResponseBody extends Readable {
     this.on("error", () => {})
   }
 
+  /** What comes of it; `false` if no more is wanted for now. */
+  receive(chunk: Buffer): boolean {
+    return this.direct === undefined ? this.push(chunk) : this.direct.write(chunk)
+  }
+
+  /** Writes itself to a client from now on, head first, with nothing between. `false` if Node does not take the head. */
+  into(response: ServerResponse, head: Head, done: () => void): boolean {
+    if (this.shown || this.errored !== null || !writeHead(response, head)) return false
+    this.shown = true
+    this.direct = response
+    this.done = done
+    // A head goes out with what there is of a body; a client of an event stream waits for it alone.
+    const begun: Buffer | null = this.read()
+    let ready = response.write(begun ?? nothing)
+    for (let chunk = begun; chunk !== null && (chunk = this.read()) !== null;) ready = response.write(chunk)
+    response.on("drain", () => this.source.resume())
+    if (this.complete !== undefined) this.finish(this.complete)
+    else if (ready) this.source.resume()
+    return true
+  }
+
   /** The body is complete, and these fields come after it. */
   finish(trailers: HeaderList): void {
-    const { response } = this
+    const { direct, response } = this
+    if (direct !== undefined) {
+      if (trailers.length > 0) trail(direct, trailers)
+      direct.end()
+      this.done?.()
+      return
+    }
+    this.complete = trailers
     // Before the response ends, which is what its end does to whoever reads it; and not if nobody does.
     if (trailers.length > 0 && response !== undefined) this.prependOnceListener("end", () => trail(response, trailers))
     this.push(null)
   }
 
   override _read(): void {
+    if (this.direct !== undefined) return
     this.showHead()
     this.source.resume()
   }
 
   override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    const { direct, response, shown } = this
     this.source.giveUp()
     // The end of the connection is all that a client of HTTP/1.0 sees of the end of a body. It must not look like one.
-    if (error !== null && this.shown && this.response?.req.httpVersion === "1.0") {
-      this.response.socket?.resetAndDestroy()
-    }
+    if (error !== null && shown && response?.req.httpVersion === "1.0") response.socket?.resetAndDestroy()
+    if (direct !== undefined && !direct.writableEnded) direct.destroy()
+    this.done?.()
     callback(error)
   }
 
