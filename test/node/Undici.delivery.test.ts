@@ -1,7 +1,7 @@
 import { Proxy } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
-import { HttpEffect, HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
+import { HttpEffect, HttpRouter, type HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Gateway from "../harness/Gateway.ts"
 import { status, values } from "../harness/HttpMessage.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"

@@ -32,12 +32,15 @@ export const toResponse = (
   if (headers["set-cookie"] !== undefined) HttpEffect.appendPreResponseHandlerUnsafe(context, keepCookies)
   const made: Mutable = HttpServerResponse.empty({ status, statusText })
   made.headers = headers
-  made.body = typed(body, headers, list, statusText)
-  if (deliver !== undefined && body === original.body && lengthOf(response) === lengthOf(original)) {
+  made.body = typed(body, headers)
+  if (deliver !== undefined && isFramedAs(response, original)) {
     deliverAsIs(made, { status, statusText, headers: list }, deliver, context)
   }
   return made
 }
+
+const isFramedAs = (response: ProxyResponse, original: ProxyResponse): boolean =>
+  response === original || (response.body === original.body && lengthOf(response) === lengthOf(original))
 
 const lengthOf = ({ headers }: ProxyResponse): string | undefined => HeaderList.get(headers, "content-length")
 
@@ -55,25 +58,9 @@ const trailed = ({ headers, trailers }: ProxyResponse): HeaderList.HeaderList =>
     : HeaderList.remove(headers, "trailer")
 
 // Whatever changes a response writes the type that its body claims over that of its headers. So the body claims the upstream's.
-const typed = (
-  body: HttpBody.HttpBody,
-  { "content-type": type = "" }: Headers.Headers,
-  list: HeaderList.HeaderList,
-  statusText: string | undefined
-): HttpBody.HttpBody => {
-  if (body._tag === "Uint8Array") {
-    // Node writes text and head as one, in UTF-8: for a head that is not ASCII, that would be another one.
-    const text = body.text !== undefined && isAscii(list, statusText) ? body.text : undefined
-    return new HttpBody.Uint8Array(body.body, type, body.contentLength, text)
-  }
+const typed = (body: HttpBody.HttpBody, { "content-type": type = "" }: Headers.Headers): HttpBody.HttpBody => {
+  if (body._tag === "Uint8Array") return new HttpBody.Uint8Array(body.body, type, body.contentLength, body.text)
   return body._tag === "Stream" ? new HttpBody.Stream(body.stream, type, body.contentLength) : body
-}
-
-const beyondAscii = /[\u0080-\uffff]/
-
-const isAscii = (list: HeaderList.HeaderList, statusText: string | undefined): boolean => {
-  for (let i = 1; i < list.length; i += 2) if (beyondAscii.test(list[i]!)) return false
-  return statusText === undefined || !beyondAscii.test(statusText)
 }
 
 type Cookie = string | ReadonlyArray<string>

@@ -5,7 +5,6 @@ import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
-import { isAscii } from "node:buffer"
 import type * as Http from "node:http"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
@@ -202,7 +201,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     else {
       const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
       const { headers, status, statusText, trailers } = response!
-      const body = new HttpBody.Uint8Array(whole, "application/octet-stream", whole.length, textOf(whole))
+      const body = new HttpBody.Uint8Array(whole, "application/octet-stream", whole.length)
       this.end(Exit.succeed({ status, statusText, headers, body, trailers, deliver: this.delivering(whole) }))
     }
   }
@@ -288,10 +287,3 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     return body
   }
 }
-
-/** A body that is longer costs more as text than it saves. */
-const longestText = 4096
-
-// What is text is written by Node in one piece with its head.
-const textOf = (body: Buffer): string | undefined =>
-  body.length <= longestText && isAscii(body) ? body.toString("latin1") : undefined
