@@ -2,13 +2,13 @@ import { Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { HttpServerResponse } from "effect/http"
-import type * as Net from "node:net"
 import * as Tls from "node:tls"
 import { authority } from "../harness/Certificates.ts"
 import { fullBacklog } from "../harness/fullBacklog.ts"
 import * as Gateway from "../harness/Gateway.ts"
 import { status, values } from "../harness/HttpMessage.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
+import * as SecureUpstream from "../harness/SecureUpstream.ts"
 import * as Served from "../harness/Served.ts"
 import { Wire } from "../harness/Wire.ts"
 
@@ -23,36 +23,17 @@ const agreed = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgra
 
 /** An upstream over TLS that agrees, and says in its 101 what it knows of the connection. */
 const secure = (options: Tls.TlsOptions = {}) =>
-  Effect.acquireRelease(
-    Effect.callback<{ readonly port: number; readonly url: string; readonly wires: Array<Wire>; close(): void }>(
-      (resume) => {
-        const wires: Array<Wire> = []
-        const server = Tls.createServer({ ...local, ALPNProtocols: ["h2", "http/1.1"], ...options }, (socket) => {
-          socket.allowHalfOpen = true
-          const wire = new Wire(socket)
-          wires.push(wire)
-          const knows = [
-            `X-Asked: ${socket.servername || "nobody"}`,
-            `X-By: ${socket.getPeerCertificate().subject?.CN ?? "nobody"}`,
-            `X-ALPN: ${socket.alpnProtocol}`
-          ]
-          Effect.runFork(Effect.map(wire.head, () => wire.send(`${agreed}${knows.join("\r\n")}\r\n\r\n`)))
-        })
-        server.listen(0, "127.0.0.1", () => {
-          const { port } = server.address() as Net.AddressInfo
-          resume(Effect.succeed({
-            port,
-            url: `https://localhost:${port}`,
-            wires,
-            close() {
-              server.close()
-              for (const wire of wires) wire.close()
-            }
-          }))
-        })
-      }
-    ),
-    (server) => Effect.sync(() => server.close())
+  SecureUpstream.make(
+    { ...local, ALPNProtocols: ["h2", "http/1.1"], ...options },
+    (wire, socket) =>
+      Effect.map(wire.head, () => {
+        const knows = [
+          `X-Asked: ${socket.servername || "nobody"}`,
+          `X-By: ${socket.getPeerCertificate().subject?.CN ?? "nobody"}`,
+          `X-ALPN: ${socket.alpnProtocol}`
+        ]
+        wire.send(`${agreed}${knows.join("\r\n")}\r\n\r\n`)
+      })
   )
 
 const to = (url: string, options: Upstream.Options = {}, settings: Parameters<typeof Gateway.start>[1] = {}) =>
@@ -194,8 +175,7 @@ describe("28. tunnels to an upstream over TLS", { timeout: 30_000 }, () => {
       const upstream = yield* secure()
       const one = yield* to(upstream.url, { tls: { ca: ca.cert } })
       yield* knows(one)
-      const [first] = upstream.wires
-      ;(first!.socket as Tls.TLSSocket & { readonly _parent?: Net.Socket })._parent!.resetAndDestroy()
+      upstream.under[0]!.resetAndDestroy()
       yield* one.client.until("a reset", ({ broke }) => broke === "ECONNRESET")
       yield* one.gateway.quiet
       assert.deepStrictEqual(yield* one.gateway.outcomes(), { failure: 1 })
