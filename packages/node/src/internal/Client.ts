@@ -1,17 +1,29 @@
+import * as NodeHttpServerRequest from "@effect/platform-node/NodeHttpServerRequest"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type * as Net from "node:net"
 import { watch, type Watcher, watchStream } from "./Connections.ts"
 
+/**
+ * Ends an answer that is queued behind another one, on a connection that is gone. Node forgets those when a CONNECT has come behind
+ * them, and Effect would wait for the end of each.
+ */
+export const forget = (response: Http.ServerResponse): void => {
+  if (response.socket === null) response.destroy()
+}
+
 /** Who has sent a request, as far as Node's servers show it. */
 export class Client {
   readonly request: Http.IncomingMessage | Http2.Http2ServerRequest | undefined
   /** Hears no more of it. */
   readonly unwatch: () => void
+  private readonly asked: HttpServerRequest
   private readonly socket: Net.Socket | undefined
 
-  constructor({ source }: HttpServerRequest, watcher: Watcher) {
+  constructor(asked: HttpServerRequest, watcher: Watcher) {
+    const { source } = asked
+    this.asked = asked
     this.request = source instanceof Http.IncomingMessage || source instanceof Http2.Http2ServerRequest
       ? source
       : undefined
@@ -28,5 +40,12 @@ export class Client {
     const { request, socket } = this
     if (socket !== undefined) return socket.destroyed
     return request instanceof Http2.Http2ServerRequest && request.stream.destroyed
+  }
+
+  /** Lets go of an answer that nobody is left for. */
+  abandon(): void {
+    if (this.socket?.destroyed === true) {
+      forget(NodeHttpServerRequest.toServerResponse(this.asked) as Http.ServerResponse)
+    }
   }
 }
