@@ -151,6 +151,20 @@ for (const [how, leave] of ways) {
         assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 2 })
       }))
 
+    it.live("with an upgrade that goes on as a plain request, where no connection is given away", () =>
+      Effect.gen(function*() {
+        const upstream = yield* RawUpstream.make(silent)
+        const gateway = yield* Gateway.start({ upstream: upstream.url }, { tunnels: false })
+        const client = yield* gateway.connect
+        client.send(`${get}${get.replace("\r\n\r\n", "\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")}`)
+        yield* (yield* upstream.wire(1)).head
+        leave(client)
+        yield* told(upstream, 0)
+        yield* told(upstream, 1)
+        yield* gateway.quiet
+        assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 2 })
+      }))
+
     it.live("with a second request pipelined behind the first, and both of them waiting for a permit: both places are free", () =>
       Effect.gen(function*() {
         const { client, gateway, upstream } = yield* between(silent, { maxConcurrent: 1, maxQueued: 2 })

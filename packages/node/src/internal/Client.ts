@@ -4,6 +4,7 @@ import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type * as Net from "node:net"
 import { watch, type Watcher, watchStream } from "./Connections.ts"
+import { Offer } from "./Offer.ts"
 
 /**
  * Ends an answer that is queued behind another one, on a connection that is gone. Node forgets those when a CONNECT has come behind
@@ -11,6 +12,11 @@ import { watch, type Watcher, watchStream } from "./Connections.ts"
  */
 export const forget = (response: Http.ServerResponse): void => {
   if (response.socket === null) response.destroy()
+}
+
+// Behind an upgrade Node reads no more of a connection, so that nobody would see its end either.
+const untilItsEnd = (socket: Net.Socket): void => {
+  socket.once("end", () => socket.destroy()).resume()
 }
 
 /** Who has sent a request, as far as Node's servers show it. */
@@ -33,6 +39,8 @@ export class Client {
       : source instanceof Http2.Http2ServerRequest
       ? watchStream(source.stream, watcher)
       : () => {}
+    const { upgrade: isUpgrade } = source as { readonly upgrade?: boolean }
+    if (this.socket !== undefined && isUpgrade === true && Offer.of(asked) === undefined) untilItsEnd(this.socket)
   }
 
   /** Whether there is nobody left to answer. */
