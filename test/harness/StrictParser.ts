@@ -213,11 +213,12 @@ const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
   const [method, target, last] = parts as [string, string, string]
   if (parts.length !== 3 || !isToken(method)) invalid(`the request line ${line}`)
   const version = versionOf(tolerance.protocols === true ? asHttp(method, last) : last)
-  checkTarget(method, target)
   const fields = readFields(reader)
   const hosts = values(fields, "host")
   const isFlawed = version === "1.1" && hosts.length === 0
   if (hosts.length > 1 || (isFlawed && tolerance.noHost !== true)) invalid(`${hosts.length} Hosts`)
+  // One that is refused for that is refused whatever its target.
+  if (!isFlawed) checkTarget(method, target)
   if (hosts.length === 1 && !isHost(hosts[0]!)) invalid(`Host: ${hosts[0]}`)
   const framing = framingOf(fields, version)
   const head = { method, target, version, fields, isFlawed }
