@@ -7,6 +7,7 @@ export default defineConfig({
     // A bound, not a pace: a busy machine takes its time.
     testTimeout: 30_000,
     globalSetup: ["test/harness/redis.ts"],
+    setupFiles: ["test/harness/stdin.ts"],
     // Tests need no order, of files or within one.
     sequence: { concurrent: true },
     // `.ci/run` reads how the tests went from this file.

@@ -110,11 +110,11 @@ export const next = (wire: Wire): Effect.Effect<Frame> =>
   })
 
 /** The next frame of a type, and of a stream if one is named; those before it are left away. */
-export const nextOf = (wire: Wire, type: number, stream?: number): Effect.Effect<Frame> =>
+export const nextOf = (wire: Wire, type: number | ReadonlyArray<number>, stream?: number): Effect.Effect<Frame> =>
   Effect.gen(function*() {
     for (;;) {
       const read = yield* next(wire)
-      if (read.type === type && (stream === undefined || read.stream === stream)) return read
+      if ([type].flat().includes(read.type) && (stream === undefined || read.stream === stream)) return read
     }
   })
 

@@ -55,6 +55,8 @@ export interface Tolerance {
   readonly extensions?: boolean
   /** No Host in HTTP/1.1: such a request is refused, but what follows it begins where it ends. */
   readonly noHost?: boolean
+  /** Other protocols whose messages look like those of HTTP. */
+  readonly protocols?: boolean
   /** A status line of another version of HTTP, without the space behind its status, or with a strange reason. */
   readonly statusLines?: boolean
 }
@@ -180,6 +182,10 @@ const framingOf = (fields: Fields, version: string): number | "chunked" | undefi
   return length
 }
 
+/** What Node's parser takes for HTTP. */
+const asHttp = (method: string, text: string): string =>
+  /^(?:SOURCE ICE|(?:GET|POST|OPTIONS) RTSP)\//.test(`${method} ${text}`) ? text.replace(/^[A-Z]+/, "HTTP") : text
+
 const versionOf = (text: string): "1.0" | "1.1" =>
   text === "HTTP/1.1" ? "1.1" : text === "HTTP/1.0" ? "1.0" : invalid(`the version ${text}`)
 
@@ -206,12 +212,13 @@ const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
   const parts = (tolerance.spaces === true ? line.replaceAll(/(?<=[^ ]) +(?=[^ ])/g, " ") : line).split(" ")
   const [method, target, last] = parts as [string, string, string]
   if (parts.length !== 3 || !isToken(method)) invalid(`the request line ${line}`)
-  const version = versionOf(last)
-  checkTarget(method, target)
+  const version = versionOf(tolerance.protocols === true ? asHttp(method, last) : last)
   const fields = readFields(reader)
   const hosts = values(fields, "host")
   const isFlawed = version === "1.1" && hosts.length === 0
   if (hosts.length > 1 || (isFlawed && tolerance.noHost !== true)) invalid(`${hosts.length} Hosts`)
+  // One that is refused for that is refused whatever its target.
+  if (!isFlawed) checkTarget(method, target)
   if (hosts.length === 1 && !isHost(hosts[0]!)) invalid(`Host: ${hosts[0]}`)
   const framing = framingOf(fields, version)
   const head = { method, target, version, fields, isFlawed }

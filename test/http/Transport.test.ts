@@ -168,6 +168,22 @@ describe("layerHttpClient", { timeout: 30_000 }, () => {
       assert.isNull(got.headers.get("content-length"))
     }))
 
+  it.live("25. one that fetch has not decoded is as it came, and says so", () =>
+    Effect.gen(function*() {
+      for (const coding of ["unheard-of", "gzip, unheard-of", "identity"]) {
+        const { fetch } = yield* overWire(
+          `HTTP/1.1 200 OK\r\nContent-Encoding: ${coding}\r\nContent-Length: 5\r\n\r\nhello`
+        )
+        const got = yield* fetch("/")
+        assert.strictEqual(yield* textOf(got), "hello")
+        assert.strictEqual(got.headers.get("content-encoding"), coding)
+      }
+      const { fetch } = yield* overWire("HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 5\r\n\r\n")
+      const got = yield* fetch("/", { method: "HEAD" })
+      assert.strictEqual(got.headers.get("content-encoding"), "gzip")
+      assert.strictEqual(got.headers.get("content-length"), "5")
+    }))
+
   it.live("20. HEAD keeps the Content-Length, and has no body", () =>
     Effect.gen(function*() {
       const { busy, fetch, seen } = yield* overWire("HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n")

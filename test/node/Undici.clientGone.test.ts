@@ -1,11 +1,12 @@
 import { Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { eventually } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
 import { parse, status } from "../harness/HttpMessage.ts"
 import { response } from "../harness/RawUpstream.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
+import * as Served from "../harness/Served.ts"
 import type { Wire } from "../harness/Wire.ts"
 
 const get = "GET / HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
@@ -150,6 +151,20 @@ for (const [how, leave] of ways) {
         assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 2 })
       }))
 
+    it.live("with an upgrade that goes on as a plain request, where no connection is given away", () =>
+      Effect.gen(function*() {
+        const upstream = yield* RawUpstream.make(silent)
+        const gateway = yield* Gateway.start({ upstream: upstream.url }, { tunnels: false })
+        const client = yield* gateway.connect
+        client.send(`${get}${get.replace("\r\n\r\n", "\r\nConnection: upgrade\r\nUpgrade: other\r\n\r\n")}`)
+        yield* (yield* upstream.wire(1)).head
+        leave(client)
+        yield* told(upstream, 0)
+        yield* told(upstream, 1)
+        yield* gateway.quiet
+        assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 2 })
+      }))
+
     it.live("with a second request pipelined behind the first, and both of them waiting for a permit: both places are free", () =>
       Effect.gen(function*() {
         const { client, gateway, upstream } = yield* between(silent, { maxConcurrent: 1, maxQueued: 2 })
@@ -163,3 +178,51 @@ for (const [how, leave] of ways) {
       }))
   })
 }
+
+// Node forgets answers that are queued behind another one when a CONNECT comes behind them, and Effect waits for the end of each.
+describe("18, 30. a CONNECT behind requests that are under way", { timeout: 30_000 }, () => {
+  const head = "HEAD / HTTP/1.1\r\nHost: gateway.test\r\n\r\n"
+  const connect = "CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n"
+  const ends = (scope: Scope.Closeable) =>
+    Effect.andThen(
+      Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true }),
+      (fiber) => eventually("the end of the gateway", () => fiber.pollUnsafe())
+    )
+
+  it.live("those that will never be answered do not keep the gateway from its end", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const upstream = yield* RawUpstream.make(silent)
+      const gateway = yield* Scope.provide(Gateway.start({ upstream: upstream.url }), scope)
+      const client = yield* gateway.connect
+      client.send(get + head + head + connect)
+      yield* client.until("the end", ({ gone }) => gone)
+      yield* gateway.quiet
+      yield* ends(scope)
+    }))
+
+  it.live("nor do those of handlers that are no proxy's, on a `Server`", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const held = Served.gate()
+      const served = yield* Scope.provide(Served.answering({}, held.answer), scope)
+      const client = yield* served.connect
+      client.send(get + head + head + connect)
+      yield* client.until("the requests", () => held.waiting() === 3)
+      client.close()
+      held.open()
+      yield* ends(scope)
+    }))
+
+  it.live("a `Server` answers them first, in order, and refuses it then", () =>
+    Effect.gen(function*() {
+      const held = Served.gate()
+      const served = yield* Served.answering({}, held.answer)
+      const client = yield* served.connect
+      client.send(get + get + connect)
+      yield* client.until("the requests", () => held.waiting() === 2)
+      held.open()
+      for (const expected of [200, 200, 405]) assert.strictEqual(status(yield* client.message()), expected)
+      yield* client.until("the end", ({ endedInOrder }) => endedInOrder)
+    }))
+})

@@ -267,6 +267,7 @@ describe("4. what Node's parser takes although the RFC does not goes on as the R
     "a carriage return before a request": `\rGET${rest}`,
     "spaces before the target": `GET  ${rest}`,
     "spaces after the target": `GET /   HTTP/1.1\r\n${host}\r\n\r\n`,
+    "GET of RTSP/1.0": `GET / RTSP/1.0\r\n${host}\r\n\r\n`,
     "SOURCE of ICE/1.0": `SOURCE / ICE/1.0\r\n${host}\r\n\r\n`
   }
   for (const [what, bytes] of Object.entries(lenient)) {

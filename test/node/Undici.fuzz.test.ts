@@ -47,7 +47,7 @@ const setUp = Effect.gen(function*() {
 type SetUp = Effect.Success<typeof setUp>
 
 /** What Node's parser overlooks, and the gateway does not pass on. */
-const tolerance = { emptyLines: true, spaces: true, trailers: true, extensions: true, noHost: true }
+const tolerance = { emptyLines: true, spaces: true, trailers: true, extensions: true, noHost: true, protocols: true }
 
 // What becomes of dots and the like has tests of its own.
 const isPlainPath = (target: string): boolean => !/[%;\\]|\/\/|\/\.\.?(?:[/?]|$)/.test(target.split("?")[0]!)

@@ -155,6 +155,31 @@ describe("21. an upstream that sends 100 unasked does not fail the request", { t
       assert.deepStrictEqual(yield* gateway.outcomes(), { success: all.length - 1 })
     }))
 
+  const other: Record<string, string> = {
+    "a status of four digits": "HTTP/1.1 1000 No\r\n\r\n",
+    "a status with something behind it": "HTTP/1.1 100x Continue\r\n\r\n",
+    "another version": "HTTP/1.7 100 Continue\r\n\r\n",
+    "a status at another place": "HTTP/1.11100 Continue\r\n\r\n",
+    "a line feed alone": "HTTP/1.1 100 Continue\nX-A: 1\r\n\r\n",
+    "a field without a colon": "HTTP/1.1 100 Continue\r\nX-A\r\n\r\n",
+    "a space before the colon": "HTTP/1.1 100 Continue\r\nX-A : 1\r\n\r\n",
+    "a folded field": "HTTP/1.1 100 Continue\r\nX-A: 1\r\n 2\r\n\r\n",
+    "a NUL": "HTTP/1.1 100 Continue\r\nX-A: \0\r\n\r\n"
+  }
+  for (const [what, interim] of Object.entries(other)) {
+    it.live(`4. what is nearly one is taken for none, and what stands behind it for no response: ${what}`, () =>
+      Effect.gen(function*() {
+        const { client, gateway, upstream } = yield* onceAsked((wire) =>
+          inPieces(wire, ["H", (interim + final).slice(1)])
+        )
+        client.send(get)
+        assert.strictEqual(status(yield* client.message()), 502)
+        const wire = yield* upstream.wire(0)
+        yield* wire.until("the end of the connection", ({ gone }) => gone)
+        assert.deepStrictEqual(yield* gateway.outcomes(), { failure: 1 })
+      }))
+  }
+
   it.live("a body that looks like one is a body", () =>
     Effect.gen(function*() {
       const body = unasked + hints

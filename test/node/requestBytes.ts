@@ -54,7 +54,19 @@ const target = mostly(
 )
 const version = mostly(
   plainly("HTTP/1.1"),
-  oddly("HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/1.2", "HTTP/1.11", "http/1.1", "HTTP/1.1 ", "HTTP/11", "ICE/1.0", "")
+  oddly(
+    "HTTP/1.0",
+    "HTTP/0.9",
+    "HTTP/2.0",
+    "HTTP/1.2",
+    "HTTP/1.11",
+    "http/1.1",
+    "HTTP/1.1 ",
+    "HTTP/11",
+    "ICE/1.0",
+    "RTSP/1.0",
+    ""
+  )
 )
 const host = mostly(
   plainly("Host: h.test", "host:h.test:80", "HOST: \t[::1]:80 "),

@@ -61,7 +61,7 @@ const fromClientResponse = (request: Request, response: HttpClientResponse.HttpC
   const web = Option.getOrUndefined(HttpClientResponse.toWeb(response))
   let headers = HeaderList.remove(HeaderList.fromHeaders(response.headers), "set-cookie")
   // `fetch` has decoded the body, but says what it was like before.
-  if (web?.headers.has("content-encoding") === true) {
+  if (web !== undefined && !hasNoBody(request, web.status) && isDecoded(web.headers.get("content-encoding"))) {
     headers = HeaderList.remove(HeaderList.remove(headers, "content-encoding"), "content-length")
   }
   const cookies = web?.headers.getSetCookie() ?? Cookies.toSetCookieHeaders(response.cookies)
@@ -72,6 +72,10 @@ const fromClientResponse = (request: Request, response: HttpClientResponse.HttpC
     body: hasNoBody(request, response.status) ? HttpBody.empty : HttpBody.stream(response.stream)
   }
 }
+
+// One coding that it does not know, and it leaves the body as it is.
+const isDecoded = (codings: string | null): boolean =>
+  codings !== null && codings.split(",").every((coding) => /^\s*(?:(?:x-)?gzip|deflate|br|zstd)\s*$/i.test(coding))
 
 const hasNoBody = ({ method }: Request, status: number): boolean =>
   method === "HEAD" || status === 204 || status === 205 || status === 304

@@ -1,6 +1,7 @@
 import type { ServerResponse } from "node:http"
 import type { Http2Stream, ServerHttp2Session } from "node:http2"
 import type * as Net from "node:net"
+import { forget } from "./Client.ts"
 import type { IncomingBody } from "./IncomingBody.ts"
 import { responseOf } from "./refusals.ts"
 
@@ -22,6 +23,8 @@ export class Connection {
   refused = false
   /** HTTP/1: the latest response, answered or not; those before it are answered earlier. */
   response: ServerResponse | undefined = undefined
+  // Those of them that were queued behind another.
+  private queued: ReadonlyArray<ServerResponse> = []
   /** The latest body that has been announced. */
   receiving: IncomingBody | undefined = undefined
   /** Whether it has said yet what it speaks. */
@@ -65,6 +68,20 @@ export class Connection {
     ;(socket as Tagged)[tag] = this
     // Whoever else listens for errors may have stopped to, and one that nobody listens for ends the process.
     socket.on("error", () => {})
+  }
+
+  /** HTTP/1: it asks for one more. */
+  expects(response: ServerResponse): void {
+    const { response: before } = this
+    if (before !== undefined && !before.writableFinished) {
+      this.queued = [...this.queued.filter(({ writableFinished }) => !writableFinished), response]
+    }
+    this.response = response
+  }
+
+  /** HTTP/1: Node is done with it, but for what it has asked for before. */
+  givenAway(): void {
+    this.socket.once("close", () => this.queued.forEach(forget))
   }
 
   /** Refuses what has come last, and whatever would follow. What was asked before that is answered first. */

@@ -64,7 +64,10 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   }
 
   start(): void {
-    if (this.client.isGone) return this.end(interrupted)
+    if (this.client.isGone) {
+      this.client.abandon()
+      return this.end(interrupted)
+    }
     this.begun = true
     this.origin.begin((dispatcher) => this.dispatch(dispatcher))
   }
@@ -106,6 +109,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   /** The reader of the body is gone, or the client is. */
   giveUp(): void {
     if (this.over) return
+    this.client.abandon()
     this.stop()
     this.call.end(interrupted)
   }

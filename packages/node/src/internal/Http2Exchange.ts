@@ -80,7 +80,10 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
   }
 
   start(): void {
-    if (this.client.isGone) return this.end(interrupted)
+    if (this.client.isGone) {
+      this.client.abandon()
+      return this.end(interrupted)
+    }
     this.origin.begin(this)
   }
 
@@ -150,6 +153,7 @@ export class Http2Exchange implements Waiter, Watcher, Watched {
   /** The reader of the body is gone, or the client is. */
   giveUp(): void {
     if (this.over) return
+    this.client.abandon()
     this.stop()
     this.call.end(interrupted)
   }

@@ -4,6 +4,8 @@ const version = Buffer.from("HTTP/1.")
 const status = 9
 /** More than undici takes of a head. */
 const longest = 64 * 1024
+// What is dropped here is read by nobody else, who would refuse what only looks like it (RFC 9112, sections 2.2, 4 and 5).
+const isContinue = /^HTTP\/1\.[01] 100(?: [^\0\r\n]*)?\r\n(?:[-\w!#$%&'*+.^`|~]+:[^\0\r\n]*\r\n)*\r\n$/
 
 /**
  * What comes before the final response on a connection. A client can discard a 100 that it has not asked for (RFC 9110, section
@@ -52,6 +54,7 @@ export class Interim {
             if (next < bytes.length) this.behind = bytes.subarray(next)
             return bytes.subarray(0, next)
           }
+          if (!isContinue.test(bytes.toString("latin1", 0, next))) break
           if (next === bytes.length) return null
           bytes = bytes.subarray(next)
           continue

@@ -8,7 +8,7 @@ import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
-import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
+import { bodyOf, ofParser, type Refusal, refusal } from "./refusals.ts"
 import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 
 // What a server of Node's has, and `acceptFor` sets.
@@ -105,7 +105,7 @@ export class Listener {
     if (connection === undefined || connection.refused) return
     const wrong = wrongHead(request, this.options) ?? this.tooLong(request)
     if (wrong !== undefined) return this.refuse(connection, wrong)
-    connection.response = response
+    connection.expects(response)
     const isLast = ++connection.requests >= this.options.maxRequestsPerConnection
     if (isLast) connection.refused = true
     if (isLast || this.draining) response.shouldKeepAlive = false
@@ -156,13 +156,8 @@ export class Listener {
     if (connection === undefined || connection.refused) return
     const wrong = wrongHead(request, this.options) ??
       (this.front.listenerCount(event) === 0 ? refusal(405, "it wants a tunnel") : undefined)
-    if (wrong !== undefined) {
-      connection.tell(wrong.reason, wrong.status)
-      connection.refused = true
-      socket.on("error", () => {})
-      socket.end(responseOf(wrong.status))
-      return connection.linger()
-    }
+    connection.givenAway()
+    if (wrong !== undefined) return this.refuse(connection, wrong)
     this.front.emit(event, request, socket, head)
   }
 
