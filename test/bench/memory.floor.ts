@@ -52,12 +52,20 @@ if (process.argv[3] === "loaded") {
 
 const upstream = new Pool(process.argv[2]!, { pipelining: 1, allowH2: false })
 
+// Of a request: what is meant for this hop, and what undici writes.
+const notSent = /^(?:connection|keep-alive|transfer-encoding|host|expect|upgrade)$/i
+
 const server = createServer({ keepAliveTimeout: 600_000 }, (request, response) => {
-  const { headers, method, url } = request
+  const { headers, method, rawHeaders, url } = request
+  const sent: Array<string> = []
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    if (!notSent.test(rawHeaders[i]!)) sent.push(rawHeaders[i]!, rawHeaders[i + 1]!)
+  }
   const has = headers["content-length"] !== undefined || headers["transfer-encoding"] !== undefined
   upstream.dispatch({
     method: method as Dispatcher.HttpMethod,
     path: url!,
+    headers: sent,
     body: has ? request : null,
     headersTimeout: 300_000,
     bodyTimeout: 300_000
