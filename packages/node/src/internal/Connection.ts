@@ -37,6 +37,8 @@ export class Connection {
   // How far it was when someone last looked.
   private unsent = 0
   private stuckSince = 0
+  private idleSince: number | undefined = undefined
+  private dismissed = false
 
   private readonly log: (line: string) => void
   private told = false
@@ -86,6 +88,26 @@ export class Connection {
     const timer = setTimeout(() => socket.destroy(), grace)
     socket.once("close", () => clearTimeout(timer))
     socket.resume()
+  }
+
+  /** HTTP/2: whether nothing was served on it for so long. Frames that ask for nothing, and half a head, don't count. */
+  isIdle(now: number, timeout: number): boolean {
+    if (this.session === undefined || this.streams.size > 0) this.idleSince = undefined
+    else this.idleSince ??= now
+    return this.idleSince !== undefined && now - this.idleSince >= timeout
+  }
+
+  /** HTTP/2: tells the client that it is over, and destroys it in a while: Node would wait for streams that we have never seen. */
+  dismiss(): void {
+    const { session, socket } = this
+    if (session === undefined || this.dismissed) return
+    this.dismissed = true
+    if (!session.destroyed) session.close()
+    const timer = setTimeout(() => {
+      session.destroy()
+      socket.destroy()
+    }, grace)
+    socket.once("close", () => clearTimeout(timer))
   }
 
   /** Whether the client has taken nothing of what there is for it, for so long. */

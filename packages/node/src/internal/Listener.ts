@@ -8,7 +8,7 @@ import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
-import { bodyOf, ofParser, type Refusal, refusal, responseOf } from "./refusals.ts"
+import { bodyOf, ofParser, type Refusal, refusal } from "./refusals.ts"
 import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 
 // What a server of Node's has, and `acceptFor` sets.
@@ -44,7 +44,8 @@ export class Listener {
 
   constructor(options: ListenerOptions, log: (line: string) => void) {
     this.options = options
-    const shortest = Math.min(options.headTimeout, options.bodyTimeout, options.stallTimeout)
+    const { bodyTimeout, headTimeout, keepAlive, stallTimeout } = options
+    const shortest = Math.min(headTimeout, bodyTimeout, stallTimeout, keepAlive)
     const tick = Math.min(1000, Math.max(10, Math.ceil(shortest / 4)))
     this.arrivals = new Arrivals(options, log, this.begin1, this.begin2)
     this.front = this.arrivals.front
@@ -54,6 +55,9 @@ export class Listener {
     this.http2.on("session", this.onSession)
     this.http2.on("request", (request, response) => this.onRequest2("request", request, response))
     this.http2.on("checkContinue", (request, response) => this.onRequest2("checkContinue", request, response))
+    // Node would answer these by itself, and keep their streams for as long as the client does.
+    this.http2.on("checkExpectation", (request, response) => this.enter2(request, response, unknownExpectation))
+    this.http2.on("connect", (request, response) => this.enter2(request, response, noTunnel))
     this.http2.on("sessionError", () => {})
     this.ticks = setInterval(() => this.look(), tick).unref()
   }
@@ -120,28 +124,42 @@ export class Listener {
     response: Http2ServerResponse
   ): void {
     const { stream } = request
-    const session = stream.session as ServerHttp2Session | undefined
-    const connection = session && this.sessions.get(session)
-    if (session === undefined || connection === undefined) return stream.close(constants.NGHTTP2_CANCEL)
-    connection.streams.add(stream)
-    this.windows.set(stream, { window: new Window(stream), connection })
-    stream.once("close", () => {
-      connection.streams.delete(stream)
-      this.windows.delete(stream)
-    })
-    const wrong = wrongHead2(request, this.options) ?? this.tooLong(request)
-    if (wrong !== undefined) {
-      connection.tell(wrong.reason, wrong.status)
-      return answer(response, wrong.status)
-    }
-    // A client that comes while the server drains has come for one request at least.
-    if (++connection.requests >= this.options.maxRequestsPerConnection || this.draining) retire(session)
+    const connection = this.enter2(request, response, wrongHead2(request, this.options) ?? this.tooLong(request))
+    if (connection === undefined) return
     if (!stream.endAfterHeaders) {
       this.receive(connection, request, response)
       resetWhenAnswered(stream)
     }
     // Before the routes are there, and after they are gone.
     if (!this.front.emit(event, request, response)) answer(response, 503)
+  }
+
+  /** Counts a stream, and answers one that is refused; the others' connection is returned. */
+  private enter2(
+    { stream }: Http2ServerRequest,
+    response: Http2ServerResponse,
+    wrong: Refusal | undefined
+  ): Connection | undefined {
+    const session = stream.session as ServerHttp2Session | undefined
+    const connection = session && this.sessions.get(session)
+    if (session === undefined || connection === undefined) {
+      stream.close(constants.NGHTTP2_CANCEL)
+      return undefined
+    }
+    connection.streams.add(stream)
+    this.windows.set(stream, { window: new Window(stream), connection })
+    stream.once("close", () => {
+      connection.streams.delete(stream)
+      this.windows.delete(stream)
+    })
+    if (wrong !== undefined) {
+      connection.tell(wrong.reason, wrong.status)
+      answer(response, wrong.status)
+      return undefined
+    }
+    // A client that comes while the server drains has come for one request at least.
+    if (++connection.requests >= this.options.maxRequestsPerConnection || this.draining) retire(session)
+    return connection
   }
 
   private tooLong({ headers }: { readonly headers: { readonly "content-length"?: string | undefined } }) {
@@ -154,14 +172,11 @@ export class Listener {
   private onTunnel(event: "upgrade" | "connect", request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
     const connection = Connection.of(request.socket)
     if (connection === undefined || connection.refused) return
-    const wrong = wrongHead(request, this.options) ??
-      (this.front.listenerCount(event) === 0 ? refusal(405, "it wants a tunnel") : undefined)
+    const wrong = wrongHead(request, this.options) ?? this.tooLong(request) ??
+      (this.front.listenerCount(event) === 0 ? noTunnel : undefined)
     if (wrong !== undefined) {
-      connection.tell(wrong.reason, wrong.status)
-      connection.refused = true
       socket.on("error", () => {})
-      socket.end(responseOf(wrong.status))
-      return connection.linger()
+      return this.refuse(connection, wrong)
     }
     this.front.emit(event, request, socket, head)
   }
@@ -218,12 +233,12 @@ export class Listener {
     const connection = Connection.of(session.socket)
     if (connection === undefined) return session.destroy()
     this.sessions.set(session, connection)
-    watchSession(connection, session, this.options)
+    watchSession(connection, session)
   }
 
   /** Looks for those that take too long. */
   private look(): void {
-    const { bodyTimeout, headTimeout, stallTimeout } = this.options
+    const { bodyTimeout, headTimeout, keepAlive, stallTimeout } = this.options
     const now = performance.now()
     const isNewSecond = now - this.second >= 1000
     if (isNewSecond) this.second = now
@@ -236,6 +251,7 @@ export class Listener {
         connection.phase = "heard"
         this.refuse(connection, refusal(408, "its request head took too long"))
       }
+      if (connection.isIdle(now, keepAlive)) connection.dismiss()
       if (connection.isStuck(now, stallTimeout)) {
         connection.tell("it does not read what it has asked for")
         connection.socket.destroy()
@@ -282,6 +298,9 @@ export class Listener {
     }
   }
 }
+
+const noTunnel = refusal(405, "it wants a tunnel")
+const unknownExpectation = refusal(417, "its request expects what nobody knows")
 
 const isHttp2 = (request: Http.IncomingMessage | Http2ServerRequest): request is Http2ServerRequest =>
   request.httpVersionMajor === 2
