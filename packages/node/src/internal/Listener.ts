@@ -162,9 +162,9 @@ export class Listener {
     return connection
   }
 
-  private tooLong({ headers }: { readonly headers: { readonly "content-length"?: string | undefined } }) {
+  private tooLong({ headers, readableLength }: Http.IncomingMessage | Http2ServerRequest): Refusal | undefined {
     const { maxBodySize } = this.options
-    return Number(headers["content-length"] ?? 0) > maxBodySize
+    return Math.max(Number(headers["content-length"] ?? 0), readableLength) > maxBodySize
       ? refusal(413, `its request body is longer than ${maxBodySize} bytes`)
       : undefined
   }
@@ -178,6 +178,7 @@ export class Listener {
       socket.on("error", () => {})
       return this.refuse(connection, wrong)
     }
+    if (event === "upgrade" && hasBody(request)) this.receive(connection, request, undefined)
     this.front.emit(event, request, socket, head)
   }
 
@@ -190,12 +191,13 @@ export class Listener {
   private receive(
     connection: Connection,
     request: Http.IncomingMessage | Http2ServerRequest,
-    response: Http.ServerResponse | Http2ServerResponse
+    response: Http.ServerResponse | Http2ServerResponse | undefined
   ): void {
     const body = new IncomingBody(connection, request, response, this.options.maxBodySize, this.refuseBody)
     this.bodies.add(body)
     connection.receiving = body
-    request.once("close", () => this.bodies.delete(body))
+    const done = () => this.bodies.delete(body)
+    request.once("end", done).once("close", done)
   }
 
   /** Ends a request whose body can't go on. If its answer has begun, that breaks off with it. */
@@ -205,7 +207,8 @@ export class Listener {
     this.bodies.delete(body)
     connection.refused ||= !isHttp2(request)
     body.swallow()
-    if (!response.headersSent) answer(response, status)
+    if (response === undefined) request.socket.destroy()
+    else if (!response.headersSent) answer(response, status)
     else if (isHttp2(request)) request.stream.close(constants.NGHTTP2_CANCEL)
     else request.socket.destroy()
     // Now that there is an answer, whoever reads the body can't give another.
@@ -219,7 +222,7 @@ export class Listener {
     if (why === undefined) return void socket.destroy()
     const { receiving } = connection
     if (receiving !== undefined && this.bodies.has(receiving) && !receiving.request.complete) {
-      if (!receiving.response.writableEnded) return this.refuseBody(receiving, why)
+      if (receiving.response?.writableEnded !== true) return this.refuseBody(receiving, why)
       // It has its answer, and was let say the rest.
       connection.refused = true
       socket.end()
