@@ -84,7 +84,7 @@ export class Opening implements Watcher, Cuttable {
     const body = bodyOf(this.request, this.client)
     if (body instanceof Readable) {
       this.sending = body
-      body.on("error", () => outgoing.destroy())
+      body.on("error", () => body instanceof RequestBody ? this.giveUp() : outgoing.destroy())
       body.pipe(outgoing)
     } else outgoing.end(body ?? undefined)
   }
