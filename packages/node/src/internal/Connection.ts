@@ -13,6 +13,9 @@ interface Tagged {
   [tag]?: Connection
 }
 
+/** HTTP/1: how many requests of a connection may wait for their answers. As many as HTTP/2 has streams, by default. */
+export const maxPipelined = 100
+
 /** One connection of a client, whatever it speaks. */
 export class Connection {
   readonly peer: string
@@ -35,6 +38,7 @@ export class Connection {
   chatter = 0
 
   // How far it was when someone last looked.
+  private readonly unanswered: Array<ServerResponse> = []
   private unsent = 0
   private stuckSince = 0
   private idleSince: number | undefined = undefined
@@ -67,6 +71,18 @@ export class Connection {
     ;(socket as Tagged)[tag] = this
     // Whoever else listens for errors may have stopped to, and one that nobody listens for ends the process.
     socket.on("error", () => {})
+  }
+
+  /** HTTP/1: takes the response of a request, unless too many before it have no answer yet. Node starts all that are pipelined. */
+  takes(response: ServerResponse): boolean {
+    const { response: before, unanswered } = this
+    while (unanswered[0]?.writableEnded === true) unanswered.shift()
+    if (before?.writableEnded === false) {
+      if (unanswered.length >= maxPipelined - 1) return false
+      unanswered.push(before)
+    }
+    this.response = response
+    return true
   }
 
   /** Refuses what has come last, and whatever would follow. What was asked before that is answered first. */

@@ -4,7 +4,7 @@ import { constants } from "node:http2"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
 import { Arrivals, type ArrivalsOptions } from "./Arrivals.ts"
-import { Connection } from "./Connection.ts"
+import { Connection, maxPipelined } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
@@ -109,7 +109,7 @@ export class Listener {
     if (connection === undefined || connection.refused) return
     const wrong = wrongHead(request, this.options) ?? this.tooLong(request)
     if (wrong !== undefined) return this.refuse(connection, wrong)
-    connection.response = response
+    if (!connection.takes(response)) return this.refuse(connection, tooMany)
     const isLast = ++connection.requests >= this.options.maxRequestsPerConnection
     if (isLast) connection.refused = true
     if (isLast || this.draining) response.shouldKeepAlive = false
@@ -302,6 +302,7 @@ export class Listener {
   }
 }
 
+const tooMany = refusal(503, `it has more than ${maxPipelined} requests that wait for their answers`)
 const noTunnel = refusal(405, "it wants a tunnel")
 const unknownExpectation = refusal(417, "its request expects what nobody knows")
 
