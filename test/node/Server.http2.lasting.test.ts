@@ -28,7 +28,9 @@ const answered = (answer: string) =>
 describe("8. fields that Node takes for single ones pass to a client of HTTP/2 as often as they came", () => {
   it.live("in a head", () =>
     Effect.gen(function*() {
-      const client = yield* answered(RawUpstream.response("x", "Server: a", "Server: b", "Last-Modified: a", "Age: 1", "Age: 2"))
+      const client = yield* answered(
+        RawUpstream.response("x", "Server: a", "Server: b", "Last-Modified: a", "Age: 1", "Age: 2")
+      )
       assert.strictEqual(statusOf(yield* nextOf(client, types.headers, 1)), 200)
     }))
 

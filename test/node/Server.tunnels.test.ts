@@ -132,7 +132,8 @@ describe("24. a request for another protocol keeps no connection, and no permit,
     it.live(`one that was ${what}, and whose client keeps its end open`, () =>
       Effect.gen(function*() {
         const behind = yield* upstream
-        const served = yield* (what === "answered" ? Served.answering(limits) : Served.proxying({ upstream: behind.url }, limits))
+        const served =
+          yield* (what === "answered" ? Served.answering(limits) : Served.proxying({ upstream: behind.url }, limits))
         const client = yield* served.connect
         client.send(request)
         yield* client.message()
@@ -169,7 +170,9 @@ describe("24. a request for another protocol keeps no connection, and no permit,
       const behind = yield* RawUpstream.make((wire) =>
         Effect.andThen(
           wire.message(),
-          Effect.sync(() => wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n"))
+          Effect.sync(() =>
+            wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n")
+          )
         )
       )
       const served = yield* Served.proxying({ upstream: behind.url }, limits)

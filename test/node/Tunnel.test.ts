@@ -165,7 +165,9 @@ describe("26. an upgrade that the upstream agrees to", { timeout: 30_000 }, () =
       const upstream = yield* RawUpstream.make(() => Effect.void)
       const gateway = yield* Gateway.start({ upstream: upstream.url, maxBodySize: 3 })
       const client = yield* gateway.connect
-      client.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n\r\n")
+      client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n\r\n"
+      )
       yield* gateway.becomes("1 active, 0 queued")
       client.send("4\r\nbody\r\n")
       assert.strictEqual(status(yield* client.message()), 413)

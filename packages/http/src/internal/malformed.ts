@@ -48,8 +48,7 @@ const isTarget = (url: string): boolean => {
 }
 
 /** For the log, without a password. */
-const shown = (text: string): string =>
-  JSON.stringify(text.replace(/^((?:[^/]*\/\/)?[^/:]*:)[^/]*@/, "$1...@"))
+const shown = (text: string): string => JSON.stringify(text.replace(/^((?:[^/]*\/\/)?[^/:]*:)[^/]*@/, "$1...@"))
 
 /** The same of a target, whose query and fragment may be secrets too. */
 const shownTarget = (url: string): string => shown(url.replace(/([?#]).+$/s, "$1..."))
