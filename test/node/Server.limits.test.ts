@@ -288,6 +288,13 @@ describe("24. the limits of a body", () => {
       assert.strictEqual(String((yield* other.message()).body), "hello")
     }))
 
+  it.live("417: an expectation that nobody knows; its body is not taken, however long it is", () =>
+    Effect.gen(function*() {
+      const { log, status } = yield* refused({ maxBodySize: 10 }, post("Expect: x", "Transfer-Encoding: chunked"))
+      assert.strictEqual(status, 417)
+      assert.match(log, /with a 417: its request expects/)
+    }))
+
   it.live("1. a chunk that is none: a 400, and the upstream never sees an end", () =>
     Effect.gen(function*() {
       const upstream = yield* RawUpstream.make(() => Effect.void)

@@ -2,7 +2,7 @@ import type { ServerResponse } from "node:http"
 import type { Http2Stream, ServerHttp2Session } from "node:http2"
 import type * as Net from "node:net"
 import type { IncomingBody } from "./IncomingBody.ts"
-import { responseOf } from "./refusals.ts"
+import { maxPipelined, responseOf } from "./refusals.ts"
 
 /** How long a client has to read a last response, before the connection is gone and its unread bytes reset it. */
 const grace = 500
@@ -12,9 +12,6 @@ const tag = Symbol("blackgate.connection")
 interface Tagged {
   [tag]?: Connection
 }
-
-/** HTTP/1: how many requests of a connection may wait for their answers. As many as HTTP/2 has streams, by default. */
-export const maxPipelined = 100
 
 /** One connection of a client, whatever it speaks. */
 export class Connection {

@@ -3,12 +3,13 @@ import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2S
 import { constants } from "node:http2"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
+import { answer, resetWhenAnswered } from "./answer.ts"
 import { Arrivals, type ArrivalsOptions } from "./Arrivals.ts"
-import { Connection, maxPipelined } from "./Connection.ts"
+import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
-import { bodyOf, ofParser, type Refusal, refusal } from "./refusals.ts"
+import { noTunnel, ofParser, type Refusal, refusal, tooMany, unknownExpectation } from "./refusals.ts"
 import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 
 // What a server of Node's has, and `acceptFor` sets.
@@ -82,6 +83,11 @@ export class Listener {
     server.timeout = 0
     server.on("request", (request, response) => this.onRequest("request", request, response))
     server.on("checkContinue", (request, response) => this.onRequest("checkContinue", request, response))
+    // Node would answer it by itself, and take its body, whatever that is.
+    server.on("checkExpectation", ({ socket }: Http.IncomingMessage) => {
+      const connection = Connection.of(socket)
+      if (connection !== undefined) this.refuse(connection, unknownExpectation)
+    })
     server.on("upgrade", (request, socket, head) => this.onTunnel("upgrade", request, socket, head))
     server.on("connect", (request, socket, head) => this.onTunnel("connect", request, socket, head))
     server.on("clientError", this.onClientError)
@@ -302,10 +308,6 @@ export class Listener {
   }
 }
 
-const tooMany = refusal(503, `it has more than ${maxPipelined} requests that wait for their answers`)
-const noTunnel = refusal(405, "it wants a tunnel")
-const unknownExpectation = refusal(417, "its request expects what nobody knows")
-
 const isHttp2 = (request: Http.IncomingMessage | Http2ServerRequest): request is Http2ServerRequest =>
   request.httpVersionMajor === 2
 
@@ -314,25 +316,3 @@ const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
 
 // The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
 const isH2c = ({ headers }: Http.IncomingMessage): boolean => /^\s*h2c\s*$/i.test(headers.upgrade ?? "")
-
-/** A client that has its answer need not send the rest of its body (RFC 9113, section 8.1). */
-const resetWhenAnswered = (stream: Http2Stream): void => {
-  stream.once("finish", () => {
-    // The end of the answer is sent in this turn, and a reset would overtake it.
-    setImmediate(() => {
-      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
-    })
-  })
-}
-
-/** Answers in the place of a handler. */
-const answer = (response: Http.ServerResponse | Http2ServerResponse, status: number): void => {
-  const node = response as Http.ServerResponse
-  const text = bodyOf(status)
-  const headers = { "content-type": "application/json", "content-length": text.length }
-  if (response.req.httpVersionMajor !== 1) {
-    resetWhenAnswered((response as Http2ServerResponse).stream)
-    node.writeHead(status, headers)
-  } else node.writeHead(status, { ...headers, connection: "close" })
-  node.end(text)
-}
