@@ -284,7 +284,9 @@ describe("6. HTTP/2 to the upstream: half of a request never looks like all of i
         const part = yield* nextOf(wire, types.data)
         assert.strictEqual(part.payload.toString(), "hello")
         client.reset()
-        const after = yield* Effect.race(nextOf(wire, types.reset, part.stream), nextOf(wire, types.data, part.stream))
+        // One reader: of two, each would leave away the frame that the other waits for.
+        let after = yield* next(wire)
+        while (after.stream !== part.stream) after = yield* next(wire)
         assert.strictEqual(after.type, types.reset)
         assert.strictEqual(after.payload.readUInt32BE(), 8)
         yield* gateway.quiet
