@@ -288,6 +288,13 @@ describe("24. the limits of a body", () => {
       assert.strictEqual(String((yield* other.message()).body), "hello")
     }))
 
+  it.live("417: an expectation that nobody knows; its body is not taken, however long it is", () =>
+    Effect.gen(function*() {
+      const { log, status } = yield* refused({ maxBodySize: 10 }, post("Expect: x", "Transfer-Encoding: chunked"))
+      assert.strictEqual(status, 417)
+      assert.match(log, /with a 417: its request expects/)
+    }))
+
   it.live("1. a chunk that is none: a 400, and the upstream never sees an end", () =>
     Effect.gen(function*() {
       const upstream = yield* RawUpstream.make(() => Effect.void)
@@ -331,6 +338,35 @@ describe("24. the limits of connections", () => {
       yield* client.until("the end", ({ ended }) => ended)
       assert.strictEqual(client.text, "")
       assert.strictEqual(served, 2)
+    }))
+
+  it.live("29. more than 100 that are pipelined and not answered: the others wait for nothing, and hold nothing", () =>
+    Effect.gen(function*() {
+      const { answer, open, waiting } = Served.gate()
+      const server = yield* Served.answering(
+        {},
+        Effect.flatMap(
+          HttpServerRequest.HttpServerRequest,
+          ({ url }) => url === "/fast" ? Effect.succeed(Served.ok) : answer
+        )
+      )
+      const client = yield* server.connect
+      client.send(get.repeat(50) + get.replace("/", "/fast") + get.repeat(100))
+      yield* server.logged("more than 100 requests that wait for their answers")
+      assert.strictEqual(waiting(), 100)
+      open()
+      for (let i = 0; i < 101; i++) assert.strictEqual(status(yield* client.message()), 200)
+      assert.strictEqual(status(yield* client.message()), 503)
+      yield* client.until("the end", ({ ended }) => ended)
+      assert.strictEqual(client.text, "")
+    }))
+
+  it.live("however many are pipelined are served, if they are answered", () =>
+    Effect.gen(function*() {
+      const server = yield* Served.answering()
+      const client = yield* server.connect
+      client.send(get.repeat(1000))
+      for (let i = 0; i < 1000; i++) assert.strictEqual(status(yield* client.message()), 200)
     }))
 
   it.live("one more than maxConnections is closed; when one leaves, there is room again", () =>

@@ -4,6 +4,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer } from "effect"
 import * as Tls from "node:tls"
 import { authority } from "../harness/Certificates.ts"
+import { eventually } from "../harness/eventually.ts"
 import { status, values } from "../harness/HttpMessage.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import * as Served from "../harness/Served.ts"
@@ -119,5 +120,85 @@ describe("26. CONNECT", () => {
       client.send(`CONNECT ${target} HTTP/1.1\r\nHost: ${target}\r\n\r\nhello`)
       assert.strictEqual(status(yield* client.head), 200)
       yield* (yield* behind.wire(0)).until("hello", ({ text }) => text === "hello")
+    }))
+})
+
+describe("24. a request for another protocol keeps no connection, and no permit, for longer than another would", () => {
+  const limits = { headTimeout: 200, bodyTimeout: 200, keepAlive: 200 }
+  const upload = (...fields: ReadonlyArray<string>) =>
+    ["POST / HTTP/1.1", "Host: gateway.test", "Connection: Upgrade", "Upgrade: foo", ...fields, "", ""].join("\r\n")
+
+  for (const [what, request] of [["answered", ask("foo")], ["refused", ask("foo").replace("/chat", "/a#b")]] as const) {
+    it.live(`one that was ${what}, and whose client keeps its end open`, () =>
+      Effect.gen(function*() {
+        const behind = yield* upstream
+        const served =
+          yield* (what === "answered" ? Served.answering(limits) : Served.proxying({ upstream: behind.url }, limits))
+        const client = yield* served.connect
+        client.send(request)
+        yield* client.message()
+        yield* eventually("the end", () => Effect.runSync(served.server.connections) === 0)
+      }))
+  }
+
+  it.live("one whose body does not come", () =>
+    Effect.gen(function*() {
+      const behind = yield* RawUpstream.make(() => Effect.void)
+      const served = yield* Served.proxying({ upstream: behind.url }, limits)
+      const client = yield* served.connect
+      client.send(upload("Transfer-Encoding: chunked"))
+      yield* served.becomes("1 active, 0 queued")
+      yield* served.becomes("0 active, 0 queued")
+      yield* served.logged("its request body took too long")
+      assert.deepStrictEqual(yield* served.outcomes, { interrupted: 1 })
+    }))
+
+  for (const fields of ["Content-Length: 11", "Transfer-Encoding: chunked"]) {
+    it.live(`one whose body is longer than maxBodySize, with ${fields}`, () =>
+      Effect.gen(function*() {
+        const behind = yield* RawUpstream.make(() => Effect.void)
+        const served = yield* Served.proxying({ upstream: behind.url }, { maxBodySize: 10 })
+        const client = yield* served.connect
+        client.send(`${upload(fields)}${fields.startsWith("C") ? "" : "b\r\n"}hello world\r\n`)
+        yield* client.until("the end", ({ gone }) => gone)
+        yield* served.logged("its request body is longer than 10 bytes")
+      }))
+  }
+
+  it.live("one whose body comes becomes a tunnel that may be silent", () =>
+    Effect.gen(function*() {
+      const behind = yield* RawUpstream.make((wire) =>
+        Effect.andThen(
+          wire.message(),
+          Effect.sync(() =>
+            wire.send("HTTP/1.1 101 Switching Protocols\r\nUpgrade: foo\r\nConnection: Upgrade\r\n\r\n")
+          )
+        )
+      )
+      const served = yield* Served.proxying({ upstream: behind.url }, limits)
+      const client = yield* served.connect
+      client.send(upload("Content-Length: 5"))
+      yield* served.becomes("1 active, 0 queued")
+      client.send("hello")
+      assert.strictEqual(status(yield* client.head), 101)
+      yield* Effect.sleep(700)
+      client.send("more")
+      yield* (yield* behind.wire(0)).until("more", ({ text }) => text === "more")
+    }))
+})
+
+describe("31. a CONNECT that is refused changes nothing of what was asked before it", () => {
+  it.live("that is answered first", () =>
+    Effect.gen(function*() {
+      const { answer, open, waiting } = Served.gate()
+      const served = yield* Served.answering({}, answer)
+      const client = yield* served.connect
+      client.send(`${get}CONNECT other.test:443 HTTP/1.1\r\nHost: other.test:443\r\n\r\n`)
+      yield* served.logged("it wants a tunnel")
+      assert.strictEqual(waiting(), 1)
+      open()
+      assert.strictEqual(status(yield* client.message()), 200)
+      assert.strictEqual(status(yield* client.message()), 405)
+      yield* client.until("the end", ({ ended }) => ended)
     }))
 })

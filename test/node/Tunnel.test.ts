@@ -147,6 +147,34 @@ describe("26. an upgrade that the upstream agrees to", { timeout: 30_000 }, () =
       yield* arrives(server, `a${more}c`)
     }))
 
+  it.live("18. one whose body does not come is given up after `idle`: that is the client's doing, and the permit is back", () =>
+    Effect.gen(function*() {
+      const upstream = yield* RawUpstream.make(() => Effect.void)
+      const gateway = yield* Gateway.start({ upstream: upstream.url, idle: "200 millis" })
+      const client = yield* gateway.connect
+      client.send("POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: tcp\r\nContent-Length: 4\r\n\r\nbo")
+      yield* gateway.becomes("1 active, 0 queued")
+      yield* gateway.quiet
+      assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 1 })
+      yield* told(yield* upstream.wire(0))
+      assert.strictEqual(status(yield* client.message()), 408)
+    }))
+
+  it.live("24. one whose body turns out longer than maxBodySize is a 413, and no failure of the upstream", () =>
+    Effect.gen(function*() {
+      const upstream = yield* RawUpstream.make(() => Effect.void)
+      const gateway = yield* Gateway.start({ upstream: upstream.url, maxBodySize: 3 })
+      const client = yield* gateway.connect
+      client.send(
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: tcp\r\nTransfer-Encoding: chunked\r\n\r\n"
+      )
+      yield* gateway.becomes("1 active, 0 queued")
+      client.send("4\r\nbody\r\n")
+      assert.strictEqual(status(yield* client.message()), 413)
+      yield* gateway.quiet
+      assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 1 })
+    }))
+
   it.live("any other protocol passes, with the spelling and the body of its request", () =>
     Effect.gen(function*() {
       const upstream = yield* RawUpstream.make((wire) =>

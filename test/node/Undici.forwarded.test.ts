@@ -54,6 +54,12 @@ const claims = [
 ]
 
 describe("9. forwarding fields on the wire", { timeout: 30_000 }, () => {
+  it.live("9. the scheme is that of the connection, whatever a target in absolute form says", () =>
+    Effect.gen(function*() {
+      const { sent } = yield* exchange([host], { start: "GET https://gateway.test/ HTTP/1.1" })
+      assert.deepStrictEqual(values(sent!, "x-forwarded-proto"), ["http"])
+    }))
+
   it.live("9. a trusted peer's are appended to, in lines however many, and Forwarded is dropped", () =>
     Effect.gen(function*() {
       const { sent } = yield* exchange([host, ...claims], { forwarded: local })

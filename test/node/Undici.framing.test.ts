@@ -216,6 +216,9 @@ describe("what the gateway refuses is named in its log, once", { timeout: 30_000
     "its Transfer-Encoding is \"gzip, chunked\"": post(["Transfer-Encoding: gzip, chunked"], abc),
     "it has more than one Host": get(host, host),
     "its Host is \"a@b\"": get("Host: a@b"),
+    "its Host is \"a:...@b\"": get("Host: a:secret@b"),
+    "its target is \"/a#...\"": lines("GET /a#token=secret HTTP/1.1", host, "", ""),
+    "its target is \"http://a:...@b/c?...\"": lines("GET http://a:secret@b/c?token=secret#d HTTP/1.1", host, "", ""),
     "it is of HTTP/0.9": "GET /\r\n\r\n"
   }
   for (const [reason, bytes] of Object.entries(reasons)) {

@@ -102,7 +102,7 @@ export interface Options {
   readonly bodyTimeout?: Duration.Input | undefined
   /** How long a client may take nothing of what was sent to it. 60 seconds by default, then the connection, or the stream, is gone. */
   readonly stallTimeout?: Duration.Input | undefined
-  /** How long an idle connection is kept. 60 seconds by default. */
+  /** How long a connection is kept on which no request is under way. 60 seconds by default. */
   readonly keepAlive?: Duration.Input | undefined
 
   /** How long the server still takes connections after it has been told to stop, so that whoever balances the load can notice. None by default. */

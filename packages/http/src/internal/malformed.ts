@@ -47,6 +47,12 @@ const isTarget = (url: string): boolean => {
   return fragment === -1 || url.lastIndexOf("?", fragment) !== -1
 }
 
+/** For the log, without a password. */
+const shown = (text: string): string => JSON.stringify(text.replace(/^((?:[^/]*\/\/)?[^/:]*:)[^/]*@/, "$1...@"))
+
+/** The same of a target, whose query and fragment may be secrets too. */
+const shownTarget = (url: string): string => shown(url.replace(/([?#]).+$/s, "$1..."))
+
 /**
  * What is wrong with the head of a request that a server has let through, and that others could read in another way. Node takes any
  * coding in front of `chunked`, several Hosts or a strange one, and HTTP/0.9.
@@ -60,16 +66,16 @@ const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefi
   if (coding !== undefined && (version === "1.0" || coding.toLowerCase() !== "chunked")) {
     return `its Transfer-Encoding is ${JSON.stringify(coding)}`
   }
-  if (rawHeaders !== undefined && url !== undefined && !isTarget(url)) return `its target is ${JSON.stringify(url)}`
+  if (rawHeaders !== undefined && url !== undefined && !isTarget(url)) return `its target is ${shownTarget(url)}`
   const received = rawHeaders === undefined ? undefined : hostOf(rawHeaders)
   // Node asks for one, but not where a connection is to be upgraded.
   if (received === undefined && rawHeaders !== undefined && version === "1.1") return "it has no Host"
   if (received === null) return "it has more than one Host"
-  if (received !== undefined && !isAuthority(received)) return `its Host is ${JSON.stringify(received)}`
+  if (received !== undefined && !isAuthority(received)) return `its Host is ${shown(received)}`
   // A target in absolute form, or HTTP/2, says it elsewhere.
   return host === undefined || host === received || isAuthority(host)
     ? undefined
-    : `its host is ${JSON.stringify(host)}`
+    : `its host is ${shown(host)}`
 }
 
 /** The value of `Host`; `null` if there are several. */

@@ -64,8 +64,10 @@ const withOneCookie = (fields: Array<string>): Array<string> => {
   return cookies.length < 2 ? fields : [...HeaderList.remove(fields, "cookie"), "cookie", cookies.join("; ")]
 }
 
-const schemeOf = (source: HttpServerRequest.HttpServerRequest, { socket, url }: Source): "http" | "https" =>
-  source.protocol ?? (socket?.encrypted === true || url?.startsWith("https:") === true ? "https" : "http")
+// The Web's request has its own URL; where the target is what the client has said, it is not believed.
+const schemeOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, socket, url }: Source): "http" | "https" =>
+  source.protocol ??
+    (socket?.encrypted === true || (rawHeaders === undefined && url?.startsWith("https:") === true) ? "https" : "http")
 
 // By framing, never by method: a DELETE may have a body.
 const bodyOf = (source: HttpServerRequest.HttpServerRequest, node: Source): Body => {

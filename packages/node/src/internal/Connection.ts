@@ -3,7 +3,7 @@ import type { Http2Stream, ServerHttp2Session } from "node:http2"
 import type * as Net from "node:net"
 import { forget } from "./Client.ts"
 import type { IncomingBody } from "./IncomingBody.ts"
-import { responseOf } from "./refusals.ts"
+import { maxPipelined, responseOf } from "./refusals.ts"
 
 /** How long a client has to read a last response, before the connection is gone and its unread bytes reset it. */
 const grace = 500
@@ -23,8 +23,6 @@ export class Connection {
   refused = false
   /** HTTP/1: the latest response, answered or not; those before it are answered earlier. */
   response: ServerResponse | undefined = undefined
-  // Those of them that were queued behind another.
-  private queued: ReadonlyArray<ServerResponse> = []
   /** The latest body that has been announced. */
   receiving: IncomingBody | undefined = undefined
   /** Whether it has said yet what it speaks. */
@@ -38,8 +36,11 @@ export class Connection {
   chatter = 0
 
   // How far it was when someone last looked.
+  private readonly unanswered: Array<ServerResponse> = []
   private unsent = 0
   private stuckSince = 0
+  private idleSince: number | undefined = undefined
+  private dismissed = false
 
   private readonly log: (line: string) => void
   private told = false
@@ -70,18 +71,24 @@ export class Connection {
     socket.on("error", () => {})
   }
 
-  /** HTTP/1: it asks for one more. */
-  expects(response: ServerResponse): void {
-    const { response: before } = this
-    if (before !== undefined && !before.writableFinished) {
-      this.queued = [...this.queued.filter(({ writableFinished }) => !writableFinished), response]
+  /** HTTP/1: takes the response of a request, unless too many before it have no answer yet. Node starts all that are pipelined. */
+  takes(response: ServerResponse): boolean {
+    const { response: before, unanswered } = this
+    while (unanswered[0]?.writableEnded === true) unanswered.shift()
+    if (before?.writableEnded === false) {
+      if (unanswered.length >= maxPipelined - 1) return false
+      unanswered.push(before)
     }
     this.response = response
+    return true
   }
 
   /** HTTP/1: Node is done with it, but for what it has asked for before. */
   givenAway(): void {
-    this.socket.once("close", () => this.queued.forEach(forget))
+    this.socket.once("close", () => {
+      this.unanswered.forEach(forget)
+      if (this.response !== undefined) forget(this.response)
+    })
   }
 
   /** Refuses what has come last, and whatever would follow. What was asked before that is answered first. */
@@ -103,6 +110,26 @@ export class Connection {
     const timer = setTimeout(() => socket.destroy(), grace)
     socket.once("close", () => clearTimeout(timer))
     socket.resume()
+  }
+
+  /** HTTP/2: whether nothing was served on it for so long. Frames that ask for nothing, and half a head, don't count. */
+  isIdle(now: number, timeout: number): boolean {
+    if (this.session === undefined || this.streams.size > 0) this.idleSince = undefined
+    else this.idleSince ??= now
+    return this.idleSince !== undefined && now - this.idleSince >= timeout
+  }
+
+  /** HTTP/2: tells the client that it is over, and destroys it in a while: Node would wait for streams that we have never seen. */
+  dismiss(): void {
+    const { session, socket } = this
+    if (session === undefined || this.dismissed) return
+    this.dismissed = true
+    if (!session.destroyed) session.close()
+    const timer = setTimeout(() => {
+      session.destroy()
+      socket.destroy()
+    }, grace)
+    socket.once("close", () => clearTimeout(timer))
   }
 
   /** Whether the client has taken nothing of what there is for it, for so long. */

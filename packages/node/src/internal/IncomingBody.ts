@@ -12,8 +12,9 @@ import { type Refusal, refusal } from "./refusals.ts"
 export class IncomingBody {
   readonly connection: Connection
   readonly request: IncomingMessage | Http2ServerRequest
-  readonly response: ServerResponse | Http2ServerResponse
-  private bytes = 0
+  /** Of a request for another protocol there is none that we know. */
+  readonly response: ServerResponse | Http2ServerResponse | undefined
+  private bytes: number
   private refused = false
   private seen = -1
   private since = 0
@@ -21,13 +22,15 @@ export class IncomingBody {
   constructor(
     connection: Connection,
     request: IncomingMessage | Http2ServerRequest,
-    response: ServerResponse | Http2ServerResponse,
+    response: ServerResponse | Http2ServerResponse | undefined,
     maxBodySize: number,
     refuse: (body: IncomingBody, why: Refusal) => void
   ) {
     this.connection = connection
     this.request = request
     this.response = response
+    // Of a request for another protocol, what came with the head is there before we are.
+    this.bytes = request.readableLength
     const push = request.push
     request.push = (chunk: Buffer | null, encoding) => {
       if (this.refused) return true
@@ -59,7 +62,7 @@ export class IncomingBody {
     const { request, response } = this
     // It is not the client that is slow while it waits for a 100, or while nobody reads what it has sent.
     const ours = request.readableLength > 0 || request.readableFlowing === false ||
-      (request.headers.expect !== undefined && this.bytes === 0 && !continued(response))
+      (request.headers.expect !== undefined && this.bytes === 0 && response !== undefined && !continued(response))
     if (ours || this.bytes !== this.seen) {
       this.seen = this.bytes
       this.since = now

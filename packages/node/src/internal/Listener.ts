@@ -3,12 +3,13 @@ import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2S
 import { constants } from "node:http2"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
+import { answer, resetWhenAnswered } from "./answer.ts"
 import { Arrivals, type ArrivalsOptions } from "./Arrivals.ts"
 import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
-import { bodyOf, ofParser, type Refusal, refusal } from "./refusals.ts"
+import { noTunnel, ofParser, type Refusal, refusal, tooMany, unknownExpectation } from "./refusals.ts"
 import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 
 // What a server of Node's has, and `acceptFor` sets.
@@ -44,7 +45,8 @@ export class Listener {
 
   constructor(options: ListenerOptions, log: (line: string) => void) {
     this.options = options
-    const shortest = Math.min(options.headTimeout, options.bodyTimeout, options.stallTimeout)
+    const { bodyTimeout, headTimeout, keepAlive, stallTimeout } = options
+    const shortest = Math.min(headTimeout, bodyTimeout, stallTimeout, keepAlive)
     const tick = Math.min(1000, Math.max(10, Math.ceil(shortest / 4)))
     this.arrivals = new Arrivals(options, log, this.begin1, this.begin2)
     this.front = this.arrivals.front
@@ -54,6 +56,9 @@ export class Listener {
     this.http2.on("session", this.onSession)
     this.http2.on("request", (request, response) => this.onRequest2("request", request, response))
     this.http2.on("checkContinue", (request, response) => this.onRequest2("checkContinue", request, response))
+    // Node would answer these by itself, and keep their streams for as long as the client does.
+    this.http2.on("checkExpectation", (request, response) => this.enter2(request, response, unknownExpectation))
+    this.http2.on("connect", (request, response) => this.enter2(request, response, noTunnel))
     this.http2.on("sessionError", () => {})
     this.ticks = setInterval(() => this.look(), tick).unref()
   }
@@ -78,6 +83,11 @@ export class Listener {
     server.timeout = 0
     server.on("request", (request, response) => this.onRequest("request", request, response))
     server.on("checkContinue", (request, response) => this.onRequest("checkContinue", request, response))
+    // Node would answer it by itself, and take its body, whatever that is.
+    server.on("checkExpectation", ({ socket }: Http.IncomingMessage) => {
+      const connection = Connection.of(socket)
+      if (connection !== undefined) this.refuse(connection, unknownExpectation)
+    })
     server.on("upgrade", (request, socket, head) => this.onTunnel("upgrade", request, socket, head))
     server.on("connect", (request, socket, head) => this.onTunnel("connect", request, socket, head))
     server.on("clientError", this.onClientError)
@@ -105,7 +115,7 @@ export class Listener {
     if (connection === undefined || connection.refused) return
     const wrong = wrongHead(request, this.options) ?? this.tooLong(request)
     if (wrong !== undefined) return this.refuse(connection, wrong)
-    connection.expects(response)
+    if (!connection.takes(response)) return this.refuse(connection, tooMany)
     const isLast = ++connection.requests >= this.options.maxRequestsPerConnection
     if (isLast) connection.refused = true
     if (isLast || this.draining) response.shouldKeepAlive = false
@@ -120,22 +130,8 @@ export class Listener {
     response: Http2ServerResponse
   ): void {
     const { stream } = request
-    const session = stream.session as ServerHttp2Session | undefined
-    const connection = session && this.sessions.get(session)
-    if (session === undefined || connection === undefined) return stream.close(constants.NGHTTP2_CANCEL)
-    connection.streams.add(stream)
-    this.windows.set(stream, { window: new Window(stream), connection })
-    stream.once("close", () => {
-      connection.streams.delete(stream)
-      this.windows.delete(stream)
-    })
-    const wrong = wrongHead2(request, this.options) ?? this.tooLong(request)
-    if (wrong !== undefined) {
-      connection.tell(wrong.reason, wrong.status)
-      return answer(response, wrong.status)
-    }
-    // A client that comes while the server drains has come for one request at least.
-    if (++connection.requests >= this.options.maxRequestsPerConnection || this.draining) retire(session)
+    const connection = this.enter2(request, response, wrongHead2(request, this.options) ?? this.tooLong(request))
+    if (connection === undefined) return
     if (!stream.endAfterHeaders) {
       this.receive(connection, request, response)
       resetWhenAnswered(stream)
@@ -144,9 +140,37 @@ export class Listener {
     if (!this.front.emit(event, request, response)) answer(response, 503)
   }
 
-  private tooLong({ headers }: { readonly headers: { readonly "content-length"?: string | undefined } }) {
+  /** Counts a stream, and answers one that is refused; the others' connection is returned. */
+  private enter2(
+    { stream }: Http2ServerRequest,
+    response: Http2ServerResponse,
+    wrong: Refusal | undefined
+  ): Connection | undefined {
+    const session = stream.session as ServerHttp2Session | undefined
+    const connection = session && this.sessions.get(session)
+    if (session === undefined || connection === undefined) {
+      stream.close(constants.NGHTTP2_CANCEL)
+      return undefined
+    }
+    connection.streams.add(stream)
+    this.windows.set(stream, { window: new Window(stream), connection })
+    stream.once("close", () => {
+      connection.streams.delete(stream)
+      this.windows.delete(stream)
+    })
+    if (wrong !== undefined) {
+      connection.tell(wrong.reason, wrong.status)
+      answer(response, wrong.status)
+      return undefined
+    }
+    // A client that comes while the server drains has come for one request at least.
+    if (++connection.requests >= this.options.maxRequestsPerConnection || this.draining) retire(session)
+    return connection
+  }
+
+  private tooLong({ headers, readableLength }: Http.IncomingMessage | Http2ServerRequest): Refusal | undefined {
     const { maxBodySize } = this.options
-    return Number(headers["content-length"] ?? 0) > maxBodySize
+    return Math.max(Number(headers["content-length"] ?? 0), readableLength) > maxBodySize
       ? refusal(413, `its request body is longer than ${maxBodySize} bytes`)
       : undefined
   }
@@ -154,10 +178,14 @@ export class Listener {
   private onTunnel(event: "upgrade" | "connect", request: Http.IncomingMessage, socket: Duplex, head: Buffer): void {
     const connection = Connection.of(request.socket)
     if (connection === undefined || connection.refused) return
-    const wrong = wrongHead(request, this.options) ??
-      (this.front.listenerCount(event) === 0 ? refusal(405, "it wants a tunnel") : undefined)
+    const wrong = wrongHead(request, this.options) ?? this.tooLong(request) ??
+      (this.front.listenerCount(event) === 0 ? noTunnel : undefined)
     connection.givenAway()
-    if (wrong !== undefined) return this.refuse(connection, wrong)
+    if (wrong !== undefined) {
+      socket.on("error", () => {})
+      return this.refuse(connection, wrong)
+    }
+    if (event === "upgrade" && hasBody(request)) this.receive(connection, request, undefined)
     this.front.emit(event, request, socket, head)
   }
 
@@ -170,12 +198,13 @@ export class Listener {
   private receive(
     connection: Connection,
     request: Http.IncomingMessage | Http2ServerRequest,
-    response: Http.ServerResponse | Http2ServerResponse
+    response: Http.ServerResponse | Http2ServerResponse | undefined
   ): void {
     const body = new IncomingBody(connection, request, response, this.options.maxBodySize, this.refuseBody)
     this.bodies.add(body)
     connection.receiving = body
-    request.once("close", () => this.bodies.delete(body))
+    const done = () => this.bodies.delete(body)
+    request.once("end", done).once("close", done)
   }
 
   /** Ends a request whose body can't go on. If its answer has begun, that breaks off with it. */
@@ -185,7 +214,8 @@ export class Listener {
     this.bodies.delete(body)
     connection.refused ||= !isHttp2(request)
     body.swallow()
-    if (!response.headersSent) answer(response, status)
+    if (response === undefined) request.socket.destroy()
+    else if (!response.headersSent) answer(response, status)
     else if (isHttp2(request)) request.stream.close(constants.NGHTTP2_CANCEL)
     else request.socket.destroy()
     // Now that there is an answer, whoever reads the body can't give another.
@@ -199,7 +229,7 @@ export class Listener {
     if (why === undefined) return void socket.destroy()
     const { receiving } = connection
     if (receiving !== undefined && this.bodies.has(receiving) && !receiving.request.complete) {
-      if (!receiving.response.writableEnded) return this.refuseBody(receiving, why)
+      if (receiving.response?.writableEnded !== true) return this.refuseBody(receiving, why)
       // It has its answer, and was let say the rest.
       connection.refused = true
       socket.end()
@@ -213,12 +243,12 @@ export class Listener {
     const connection = Connection.of(session.socket)
     if (connection === undefined) return session.destroy()
     this.sessions.set(session, connection)
-    watchSession(connection, session, this.options)
+    watchSession(connection, session)
   }
 
   /** Looks for those that take too long. */
   private look(): void {
-    const { bodyTimeout, headTimeout, stallTimeout } = this.options
+    const { bodyTimeout, headTimeout, keepAlive, stallTimeout } = this.options
     const now = performance.now()
     const isNewSecond = now - this.second >= 1000
     if (isNewSecond) this.second = now
@@ -231,6 +261,7 @@ export class Listener {
         connection.phase = "heard"
         this.refuse(connection, refusal(408, "its request head took too long"))
       }
+      if (connection.isIdle(now, keepAlive)) connection.dismiss()
       if (connection.isStuck(now, stallTimeout)) {
         connection.tell("it does not read what it has asked for")
         connection.socket.destroy()
@@ -286,25 +317,3 @@ const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
 
 // The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
 const isH2c = ({ headers }: Http.IncomingMessage): boolean => /^\s*h2c\s*$/i.test(headers.upgrade ?? "")
-
-/** A client that has its answer need not send the rest of its body (RFC 9113, section 8.1). */
-const resetWhenAnswered = (stream: Http2Stream): void => {
-  stream.once("finish", () => {
-    // The end of the answer is sent in this turn, and a reset would overtake it.
-    setImmediate(() => {
-      if (!stream.readableEnded) stream.close(constants.NGHTTP2_NO_ERROR)
-    })
-  })
-}
-
-/** Answers in the place of a handler. */
-const answer = (response: Http.ServerResponse | Http2ServerResponse, status: number): void => {
-  const node = response as Http.ServerResponse
-  const text = bodyOf(status)
-  const headers = { "content-type": "application/json", "content-length": text.length }
-  if (response.req.httpVersionMajor !== 1) {
-    resetWhenAnswered((response as Http2ServerResponse).stream)
-    node.writeHead(status, headers)
-  } else node.writeHead(status, { ...headers, connection: "close" })
-  node.end(text)
-}

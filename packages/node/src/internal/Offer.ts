@@ -34,6 +34,7 @@ export class Offer {
     this.stream = stream
     this.early = new Early(stream, head)
     watch(request.socket, noWatcher)() // its listener is to stay
+    stream.once("finish", this.onEnded)
     this.listeners = new Map(["error", "close"].map((event) => [event, stream.listeners(event)]))
   }
 
@@ -66,8 +67,14 @@ export class Offer {
     this.response?.destroy()
   }
 
+  // Effect has ended it with an ordinary answer: no protocol is there whose other half could still come.
+  private readonly onEnded = (): void => {
+    if (isAnswering(this.request.socket)) lastWords(this.request.socket)
+  }
+
   private release(): void {
-    const { early, response } = this
+    const { early, response, stream } = this
+    stream.off("finish", this.onEnded)
     if (response?.socket) response.detachSocket(response.socket)
     early.release()
   }

@@ -14,6 +14,7 @@ import { bodyOf } from "./bodyOf.ts"
 import { watch, type Watcher } from "./Connections.ts"
 import { type Ending, Joint, reset } from "./Joint.ts"
 import { Offer } from "./Offer.ts"
+import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { ConnectTimeout, type TunnelDialer } from "./TunnelDialer.ts"
 import type { Cuttable, Tunnels } from "./Tunnels.ts"
@@ -41,6 +42,8 @@ export class Opening implements Watcher, Cuttable {
   private readonly unwatch: () => void
   private socket: Net.Socket | undefined = undefined
   private connected = false
+  /** Its body, for as long as that is being sent. */
+  private sending: Readable | undefined = undefined
   private over = false
   private response: Response | undefined = undefined
   private body: ResponseBody | undefined = undefined
@@ -57,14 +60,17 @@ export class Opening implements Watcher, Cuttable {
   start(dialer: TunnelDialer): void {
     if (this.client.socket.destroyed) return this.end(interrupted)
     this.tunnels.add(this)
-    const { headTimeout, method, target, upstream } = this.request
+    const { headTimeout, idle, method, target, upstream } = this.request
     let socket: Net.Socket
     try {
       socket = this.socket = dialer.dial(upstream)
     } catch (cause) {
       return this.fail(new Error("its options for TLS can't be used", { cause }))
     }
-    socket.once("encrypted" in socket ? "secureConnect" : "connect", () => this.connected = true)
+    socket.once("encrypted" in socket ? "secureConnect" : "connect", () => {
+      this.connected = true
+      if (this.sending !== undefined) this.watchFor(idle)
+    })
     socket.on("error", () => {}) // the request says so, or the tunnel
     socket.on("timeout", this.silent)
     const outgoing = Http.request({ method, path: target, headers: this.headers(), createConnection: () => socket })
@@ -72,11 +78,13 @@ export class Opening implements Watcher, Cuttable {
     outgoing.on("response", (response) => this.onResponse(response))
     outgoing.on("error", (cause) => this.fail(cause))
     outgoing.once("finish", () => {
+      this.sending = undefined
       if (this.response === undefined) this.watchFor(headTimeout)
     })
     const body = bodyOf(this.request, this.client)
     if (body instanceof Readable) {
-      body.on("error", () => outgoing.destroy())
+      this.sending = body
+      body.on("error", () => body instanceof RequestBody ? this.giveUp() : outgoing.destroy())
       body.pipe(outgoing)
     } else outgoing.end(body ?? undefined)
   }
@@ -206,15 +214,24 @@ export class Opening implements Watcher, Cuttable {
     this.socket!.setTimeout(time === undefined ? 0 : Math.min(Math.ceil(Duration.toMillis(time)), 2 ** 31 - 1))
   }
 
-  private readonly silent = (): void => this.fail(new Silent("it was silent for too long"))
+  private readonly silent = (): void => {
+    const isClients = this.response === undefined && this.sending instanceof RequestBody && this.sending.isStarved
+    this.fail(new Silent("it was silent for too long"), isClients ? "client" : "upstream")
+  }
 
-  private fail(cause: unknown): void {
+  private fail(cause: unknown, side: UpstreamError["side"] = "upstream"): void {
     if (this.over) return
     // A client that breaks off its request makes this fail. That is no failure of the upstream.
     if (this.joint === undefined && this.client.socket.destroyed) return this.giveUp()
-    const phase = this.response !== undefined ? "body" : this.connected ? "head" : "connect"
+    const phase = this.response !== undefined
+      ? "body"
+      : !this.connected
+      ? "connect"
+      : this.sending === undefined
+      ? "head"
+      : "send"
     const timedOut = cause instanceof ConnectTimeout || cause instanceof Silent
-    this.end(Exit.fail(new UpstreamError({ phase, timedOut, origin: this.request.upstream.origin, cause })))
+    this.end(Exit.fail(new UpstreamError({ phase, side, timedOut, origin: this.request.upstream.origin, cause })))
     this.body?.destroy(cause instanceof Error ? cause : new Error(String(cause)))
   }
 

@@ -18,29 +18,31 @@ export interface SessionOptions {
 /** How many pings and settings a client may send in a second. */
 const maxChatter = 100
 
-export const http2Server = ({ maxConcurrentStreams, maxHeaderBytes }: SessionOptions): Http2.Http2Server =>
-  Http2.createServer({
-    settings: {
-      maxConcurrentStreams,
-      // What is a little longer than the limit is told so, with a status; a stream with a much longer head is reset.
-      maxHeaderListSize: 4 * maxHeaderBytes,
-      enablePush: false
-    },
-    // Of pairs there may be as many as fit: they are counted with the head.
-    maxHeaderListPairs: maxHeaderBytes,
-    maxSessionInvalidFrames: 100,
-    maxSessionRejectedStreams: 100,
-    maxSettings: 32,
-    maxOutstandingPings: 10,
-    streamResetBurst: 200,
-    streamResetRate: 50
-  })
+const optionsOf = ({ maxConcurrentStreams, maxHeaderBytes }: SessionOptions) => ({
+  settings: {
+    maxConcurrentStreams,
+    // What is a little longer than the limit is told so, with a status; a stream with a much longer head is reset.
+    maxHeaderListSize: 4 * maxHeaderBytes,
+    enablePush: false
+  },
+  // Of pairs there may be as many as fit: they are counted with the head.
+  maxHeaderListPairs: maxHeaderBytes,
+  maxSessionInvalidFrames: 100,
+  maxSessionRejectedStreams: 100,
+  maxSettings: 32,
+  maxOutstandingPings: 10,
+  streamResetBurst: 200,
+  streamResetRate: 50,
+  // What may come only once is the upstream's to judge. Of trailers, Node would throw where nobody can catch it.
+  strictSingleValueFields: false
+})
+
+export const http2Server = (options: SessionOptions): Http2.Http2Server => Http2.createServer(optionsOf(options))
 
 /** Hands a connection to a server of HTTP/2, and keeps watch over it. */
 export const watchSession = (
   connection: Connection,
-  session: Http2.ServerHttp2Session,
-  { keepAlive }: SessionOptions
+  session: Http2.ServerHttp2Session
 ): void => {
   connection.session = session
   const chat = () => {
@@ -56,9 +58,6 @@ export const watchSession = (
     if (error.code !== "ECONNRESET" && error.code !== "EPIPE") {
       connection.tell(`its HTTP/2 session failed: ${error.message}`)
     }
-  })
-  session.setTimeout(keepAlive, () => {
-    if (connection.streams.size === 0) session.close()
   })
 }
 

@@ -79,8 +79,12 @@ const wrongTarget = (url: string, method: string | undefined): Refusal | undefin
 /** The same of HTTP/2, whose parser sees to the framing. */
 export const wrongHead2 = (request: Http2ServerRequest, limits: HeadLimits): Refusal | undefined => {
   const { headers, rawHeaders } = request
-  const { ":authority": target, ":path": path = "", host } = headers
+  const { ":authority": target, ":method": method, ":path": path = "", host } = headers
   if (path.length > limits.maxUri) return refusal(414, `its request target is longer than ${limits.maxUri} bytes`)
+  // nghttp2 sees to that only where the scheme is one of HTTP's.
+  if (path.charCodeAt(0) !== 47 && !(path === "*" && method === "OPTIONS")) {
+    return refusal(400, "its request target is none")
+  }
   if (rawHeaders.length > 2 * limits.maxHeaders) {
     return refusal(431, `its request has more than ${limits.maxHeaders} header fields`)
   }

@@ -8,6 +8,13 @@ export interface Refusal {
 
 export const refusal = (status: number, reason: string): Refusal => ({ status, reason })
 
+/** HTTP/1: how many requests of a connection may wait for their answers. As many as HTTP/2 has streams, by default. */
+export const maxPipelined = 100
+
+export const tooMany = refusal(503, `it has more than ${maxPipelined} requests that wait for their answers`)
+export const noTunnel = refusal(405, "it wants a tunnel")
+export const unknownExpectation = refusal(417, "its request expects what nobody knows")
+
 /** The same form that a route's failures have. */
 export const bodyOf = (status: number): string =>
   JSON.stringify({ code: status, message: (Http.STATUS_CODES[status] ?? "").toLowerCase(), errors: [] })
