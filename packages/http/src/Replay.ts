@@ -57,7 +57,8 @@ import type { UpstreamError } from "./UpstreamError.ts"
  * )
  *
  * const { status } = await handler(new Request("http://gateway/"))
- * const seen = [status, attempts] // => [204, 2]
+ * status // => 204
+ * attempts // => 2
  * await dispose()
  * ```
  *
