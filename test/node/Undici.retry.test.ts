@@ -2,6 +2,9 @@ import { type Proxy, type Replay, Upstream, type UpstreamError } from "@blackgat
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Tracer } from "effect"
 import { HttpServerResponse } from "effect/http"
+import { once } from "node:events"
+import * as Http2 from "node:http2"
+import { text } from "node:stream/consumers"
 import { eventually } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
 import * as Http2Upstream from "../harness/Http2Upstream.ts"
@@ -289,6 +292,42 @@ describe("a status that is worth another attempt", { timeout: 30_000 }, () => {
       yield* gateway.quiet
     }))
 
+  it.live("one whose trailers have come with it leaves nothing of them", () =>
+    Effect.gen(function*() {
+      const chunked = (code: number, body: string, trailer: string) =>
+        `HTTP/1.1 ${code} Because\r\nTransfer-Encoding: chunked\r\n\r\n${body.length}\r\n${body}\r\n0\r\n${trailer}\r\n\r\n`
+      const { ask, gateway } = yield* started([chunked(503, "sorry", "X-A: 1"), chunked(200, "ok", "X-B: 2")], {
+        retry: statuses
+      })
+      const got = yield* ask(request("GET"))
+      assert.deepStrictEqual([status(got), got.body.toString(), got.trailers], [200, "ok", [["X-B", "2"]]])
+      yield* gateway.quiet
+    }))
+
+  it.live("those that are all head leave the head of the last one as it is, over HTTP/2 on both sides", () =>
+    Effect.gen(function*() {
+      const upstream = yield* Http2Upstream.make(({ stream }) => {
+        if (upstream.asked.length < 3) stream.respond({ ":status": 503 }, { endStream: true })
+        else {
+          stream.respond({ ":status": 200, "x-a": "1" })
+          stream.end("ok")
+        }
+      })
+      const to = yield* Effect.orDie(Upstream.make(upstream.url, { http: "2" }))
+      const gateway = yield* Gateway.start({ upstream: to, retry: statuses }, {
+        server: () => Http2.createServer()
+      })
+      const session = yield* Effect.acquireRelease(
+        Effect.sync(() => Http2.connect(`http://127.0.0.1:${gateway.port}`)),
+        (session) => Effect.sync(() => session.destroy())
+      )
+      const stream = session.request({ ":path": "/" })
+      const got = yield* Effect.promise(() => once(stream, "response"))
+      const body = yield* Effect.promise(() => text(stream))
+      assert.deepStrictEqual([got[0][":status"], got[0]["x-a"], body], [200, "1", "ok"])
+      yield* gateway.quiet
+    }))
+
   it.live("its Retry-After is waited for", () =>
     Effect.gen(function*() {
       const at: Array<number> = []
@@ -411,6 +450,18 @@ describe("what bounds the attempts", { timeout: 30_000 }, () => {
 })
 
 describe("what each attempt has of its own", { timeout: 30_000 }, () => {
+  it.live("the time that is left", () =>
+    Effect.gen(function*() {
+      const { ask, seen } = yield* started([reset, response("ok")], {
+        retry: { base: 1, statuses: true },
+        timeout: "10 seconds",
+        callContext: { send: true }
+      })
+      assert.strictEqual(status(yield* ask(request("GET"))), 200)
+      const left = seen.map((sent) => Number(values(sent, "x-envoy-expected-rq-timeout-ms")[0]))
+      assert.isTrue(left.length === 2 && left.every((millis) => millis > 0 && millis <= 10_000), String(left))
+    }))
+
   it.live("a permit, one at a time, and none in a delay", () =>
     Effect.gen(function*() {
       const held: Array<Wire> = []
