@@ -107,18 +107,21 @@ describe("Replay", () => {
       assert.deepStrictEqual(at, [0, 10])
     }))
 
-  it.effect("a status whose answer streams is interrupted when it is thrown away, although it came at once", () =>
-    Effect.gen(function*() {
-      const ends: Array<string> = []
-      const { outcomes, status: got } = yield* outcome((n) =>
-        Effect.gen(function*() {
-          const scope = yield* Effect.scope
-          yield* Scope.addFinalizer(scope, Effect.sync(() => ends.push(`end ${n}`)))
-          return n === 1 ? HttpServerResponse.stream(Stream.never, { status: 503 }) : HttpServerResponse.empty()
-        }), { statuses: true })
-      assert.deepStrictEqual([got, ends], [204, ["end 1", "end 2"]])
-      assert.deepStrictEqual(outcomes.success, 1)
-    }))
+  for (const [when, head] of [["at once", Effect.void], ["later", Effect.sleep(1)]] as const) {
+    it.effect(`an answer that streams is interrupted when it is thrown away: one whose head came ${when}`, () =>
+      Effect.gen(function*() {
+        const ends: Array<string> = []
+        const { outcomes, status: got } = yield* outcome((n) =>
+          Effect.gen(function*() {
+            const scope = yield* Effect.scope
+            yield* Scope.addFinalizer(scope, Effect.sync(() => ends.push(`end ${n}`)))
+            yield* head
+            return n === 1 ? HttpServerResponse.stream(Stream.never, { status: 503 }) : HttpServerResponse.empty()
+          }), { statuses: true })
+        assert.deepStrictEqual([got, ends], [204, ["end 1", "end 2"]])
+        assert.deepStrictEqual(outcomes.success, 1)
+      }))
+  }
 
   it.effect("a schedule that is over is not known before: the status is the gateway's own", () =>
     Effect.gen(function*() {
