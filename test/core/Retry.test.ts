@@ -2,6 +2,7 @@ import {
   Circuit,
   Command,
   CommandMetrics,
+  Deadline,
   Group,
   InvalidOptions,
   Pool,
@@ -817,6 +818,113 @@ describe("where it stands", () => {
       yield* TestClock.adjust(100)
       assert.strictEqual(yield* Fiber.join(fiber), "head")
       assert.strictEqual(attempts, 2)
+      yield* idle(group)
+    }))
+})
+
+describe("a callback can ask whether it would be called again", () => {
+  interface Asked {
+    readonly retry?: Retry.Options<string> | undefined
+    readonly total?: number
+    readonly attemptTimeout?: number
+    readonly retryBudget?: RetryBudget.Options
+    readonly outer?: number
+  }
+  /** What it was told, attempt by attempt, where each of them fails after its question, unless it is told no. */
+  const told = ({ outer, retryBudget = { perSecond: Infinity }, ...options }: Asked, share = 1) =>
+    Effect.gen(function*() {
+      const group = yield* make({ retryBudget })
+      const said: Array<boolean> = []
+      const call = Command.callback("k", (running: Command.Running<string, string>) => {
+        const again = running.mayRetry("bad")
+        said.push(again)
+        running.end(again ? Exit.fail("bad") : Exit.succeed("good enough"))
+      }, { group, ...options })
+      const within = outer === undefined ? call() : Deadline.within(call(), outer)
+      const fiber = yield* Command.queue(Effect.exit(chance(share)(within)))
+      yield* TestClock.adjust("1 hour")
+      yield* idle(group)
+      return [...said, ending(yield* Fiber.join(fiber))]
+    })
+
+  const cases: ReadonlyArray<readonly [name: string, options: Asked, expected: ReadonlyArray<unknown>]> = [
+    ["not without a retry", {}, [false, "Success"]],
+    ["until its times are over", { retry: { times: 2 } }, [true, true, false, "Success"]],
+    ["not if `while` is against it", { retry: { while: () => false } }, [false, "Success"]],
+    ["not if the failure asks for too long", {
+      retry: { retryAfter: () => "2 seconds", maxRetryAfter: "1 second" }
+    }, [false, "Success"]],
+    ["not without a budget", { retry: {}, retryBudget: { ratio: 0, perSecond: 0.1 } }, [true, false, "Success"]],
+    ["not if the delay would outlast its deadline", { retry: { base: 100 }, total: 250 }, [true, false, "Success"]],
+    ["nor one around it", { retry: { base: 100 }, outer: 250 }, [true, false, "Success"]],
+    ["a bound of the attempt is none of the delay", { retry: { base: 100, times: 1 }, attemptTimeout: 10 }, [
+      true,
+      false,
+      "Success"
+    ]],
+    ["a schedule that is over has said yes, and the failure is the end", {
+      retry: { schedule: Schedule.recurs(1) }
+    }, [true, true, "bad"]]
+  ]
+  for (const [name, options, expected] of cases) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        assert.deepStrictEqual(yield* told(options), expected)
+      }))
+  }
+
+  it.effect("the delay that it was told of is the one that is waited, once", () =>
+    Effect.gen(function*() {
+      const group = yield* make()
+      const draws = [0.1, 0.9]
+      const at: Array<number> = []
+      const clock = yield* Clock.Clock
+      const call = Command.callback("k", (running: Command.Running<string, string>) => {
+        at.push(clock.currentTimeMillisUnsafe())
+        if (at.length === 1) running.mayRetry("bad")
+        running.end(at.length < 3 ? Exit.fail("bad") : Exit.succeed("good"))
+      }, { group, retry: { times: 2, base: 1000 } })
+      const fiber = yield* Command.queue(
+        Effect.provideService(call(), Random.Random, {
+          nextDoubleUnsafe: () => draws.shift()!,
+          nextIntUnsafe: () => 0
+        })
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(at, [0, 100, 1900])
+    }))
+
+  it.effect("not after its answer, nor after its end", () =>
+    Effect.gen(function*() {
+      const group = yield* make()
+      const said: Array<boolean> = []
+      const call = Command.callback("k", (running: Command.Running<string, string>) => {
+        running.answer("head")
+        said.push(running.mayRetry("bad"))
+        running.end(Exit.succeed("head"))
+        said.push(running.mayRetry("bad"))
+      }, { group, retry: {} })
+      yield* call()
+      assert.deepStrictEqual(said, [false, false])
+    }))
+
+  it.effect("what `while` throws then ends the call as ever", () =>
+    Effect.gen(function*() {
+      const group = yield* make()
+      const bug = new Error("bug")
+      const call = Command.callback("k", (running: Command.Running<string, string>) => {
+        running.end(running.mayRetry("bad") ? Exit.fail("bad") : Exit.succeed("good enough"))
+      }, {
+        group,
+        retry: {
+          while: () => {
+            throw bug
+          }
+        }
+      })
+      const exit = yield* Effect.exit(call())
+      assert.strictEqual(Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined, bug)
       yield* idle(group)
     }))
 })

@@ -353,6 +353,86 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
 1 error in blackgate.yml`
   ],
   [
+    "no attempt at all",
+    "routes:\n  - upstream: http://a\n    retries: { attempts: 0 }\n",
+    `blackgate.yml:3:26: routes[0].retries.attempts: expected a whole number of at least 1, found 0
+  |
+3 |     retries: { attempts: 0 }
+  |                          ^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a retry as a program spells it",
+    "routes:\n  - upstream: http://a\n    retries: { times: 2 }\n",
+    `blackgate.yml:3:16: routes[0].retries.times: expected one of attempts, backoff, statuses, methods, attempt_timeout, found "times"
+  |
+3 |     retries: { times: 2 }
+  |                ^^^^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a status that is none",
+    "routes:\n  - upstream: http://a\n    retries: { statuses: 5xx }\n",
+    `blackgate.yml:3:26: routes[0].retries.statuses: expected true, false or a list of statuses from 200 to 599, found "5xx"
+  |
+3 |     retries: { statuses: 5xx }
+  |                          ^^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a status that is not final",
+    "routes:\n  - upstream: http://a\n    retries: { statuses: [103] }\n",
+    `blackgate.yml:3:27: routes[0].retries.statuses[0]: expected a whole number from 200 to 599, found 103
+  |
+3 |     retries: { statuses: [103] }
+  |                           ^^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a delay without a unit",
+    "routes:\n  - upstream: http://a\n    retries: { backoff: { base: 100 } }\n",
+    `blackgate.yml:3:33: routes[0].retries.backoff.base: expected a duration with its unit, longer than zero and of 24d at most, such as 500ms, 5s, 1m or "5 seconds", found 100
+  |
+3 |     retries: { backoff: { base: 100 } }
+  |                                 ^^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a redirect with retries",
+    "routes:\n  - redirect: { path: /a }\n    retries: {}\n",
+    `blackgate.yml:3:14: routes[0].retries: a route with a redirect forwards nothing
+  |
+3 |     retries: {}
+  |              ^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a budget of less than nothing",
+    "groups:\n  a: { pool: { max_concurrent: 1 }, retry_budget: { ratio: -1 } }\n",
+    `blackgate.yml:2:60: groups.a.retry_budget.ratio: expected a number of at least 0, found -1
+  |
+2 |   a: { pool: { max_concurrent: 1 }, retry_budget: { ratio: -1 } }
+  |                                                            ^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a key of a rate limit that nobody has",
+    "groups:\n  a: { pool: { max_concurrent: 1 }, rate_limit: { limit: 1, window: 1s, key: tenant } }\n",
+    `blackgate.yml:2:78: groups.a.rate_limit.key: expected client_address or { header: … }, found "tenant"
+  |
+2 |   a: { pool: { max_concurrent: 1 }, rate_limit: { limit: 1, window: 1s, key: tenant } }
+  |                                                                              ^^^^^^
+
+1 error in blackgate.yml`
+  ],
+  [
     "many things at once",
     "prot: 1\nlog: { level: loud }\nproxies:\n  - nam: a\n    upstream_url: 3\n",
     `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, found "prot" (did you mean port?)

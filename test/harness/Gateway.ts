@@ -56,21 +56,29 @@ export type Routes = Layer.Layer<
 /** Starts a gateway with these routes, over undici. It is closed with the scope. */
 export const withRoutes = (
   routes: (group: Group.Group) => Routes,
-  { pool = { maxConcurrent: 100 }, server: create = () => Http.createServer(), transport, tunnels = true, undici = {} }:
-    {
-      readonly pool?: Pool.Options
-      readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
-      /** In place of one of its own, which closes with it. */
-      readonly transport?: Layer.Layer<Transport.Transport>
-      /** Whether its server lets connections become tunnels. */
-      readonly tunnels?: boolean
-      readonly undici?: Undici.Options
-    } = {}
+  {
+    pool = { maxConcurrent: 100 },
+    policies = {},
+    server: create = () => Http.createServer(),
+    transport,
+    tunnels = true,
+    undici = {}
+  }: {
+    readonly pool?: Pool.Options
+    /** What else its group has. */
+    readonly policies?: Omit<Group.Options, "pool">
+    readonly server?: Parameters<typeof NodeHttpServer.layer>[0]
+    /** In place of one of its own, which closes with it. */
+    readonly transport?: Layer.Layer<Transport.Transport>
+    /** Whether its server lets connections become tunnels. */
+    readonly tunnels?: boolean
+    readonly undici?: Undici.Options
+  } = {}
 ): Effect.Effect<Gateway, never, Scope.Scope> =>
   Effect.gen(function*() {
     const logs: Array<string> = []
     const name = `gateway ${++gateways}`
-    const group = yield* Group.make(name, { pool })
+    const group = yield* Group.make(name, { ...policies, pool })
     const clients = new Set<Net.Socket>()
     const server = NodeHttpServer.layer(() => {
       const listener = create().on("connection", (socket: Net.Socket) => {

@@ -131,6 +131,40 @@ describe("the options need no annotations", () => {
     })
   })
 
+  it("a retry's functions are handed what the upstream failed with, keys the request", () => {
+    Proxy.route("/api/*", {
+      group,
+      upstream: url,
+      attemptTimeout: "1 second",
+      retry: {
+        times: 3,
+        methods: ["GET", "PROPFIND"],
+        statuses: [429, 503],
+        while: (failure) => {
+          expect(failure).type.toBe<UpstreamError.UpstreamError | CommandError.CommandTimeout>()
+          return failure._tag === "CommandTimeout" || failure.phase === "connect"
+        }
+      },
+      circuit: {
+        key: (request) => {
+          expect(request).type.toBe<Rewrite.ProxyRequest>()
+          return request.upstream.origin
+        },
+        isFailure: (failure) => {
+          expect(failure).type.toBe<UpstreamError.UpstreamError>()
+          return !failure.timedOut
+        }
+      },
+      rateLimit: {
+        key: (request) => {
+          expect(request).type.toBe<Rewrite.ProxyRequest>()
+          return request.clientAddress ?? "nobody"
+        },
+        tokens: 2
+      }
+    })
+  })
+
   it("the failure is exactly what can happen", () => {
     expect<Proxy.Failure["_tag"]>().type.toBe<
       "UpstreamError" | "PoolFull" | "QueueTimeout" | "PoolReentered" | "CircuitOpen" | "RateLimited" | "CommandTimeout"
@@ -148,6 +182,13 @@ describe("options that make no sense are errors", () => {
     expect(Proxy.route<Api>).type.toBeCallableWith("/*", { group: Api, upstream: url, priority: "high" })
     expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", { group: Api, upstream: url, priority: "highest" })
     expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", { group: Api, upstream: url, timeOut: 1 })
+    expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", { group: Api, upstream: url, retry: { attempts: 3 } })
+    expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", {
+      group: Api,
+      upstream: url,
+      retry: { statuses: ["5xx"] }
+    })
+    expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", { group: Api, upstream: url, retry: true })
     expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", { group: Api, upstream: url, rewrite: () => "/" })
     expect(Proxy.route<Api>).type.not.toBeCallableWith("/*", { group: Api, upstream: url, fallback: () => "sorry" })
     expect(Proxy.route<Api>).type.not.toBeCallableWith("*/api", { group: Api, upstream: url })

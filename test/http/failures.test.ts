@@ -15,10 +15,23 @@ const open = (millis: number) => new CommandError.CircuitOpen("api", "get", "get
 const broken = (timedOut: boolean) =>
   new UpstreamError.UpstreamError({ phase: "head", timedOut, origin: "http://a.test", cause: "it was silent" })
 
+const thrownAway = (status: number) =>
+  new UpstreamError.UpstreamError({
+    phase: "head",
+    status,
+    retryAfter: Duration.millis(1500),
+    origin: "http://a.test",
+    cause: "x"
+  })
+
 describe("a failure answers", () => {
   const answers: ReadonlyArray<readonly [Proxy.Failure, number, string | undefined]> = [
     [broken(false), 502, undefined],
     [broken(true), 504, undefined],
+    [thrownAway(503), 503, "2"],
+    [thrownAway(504), 504, "2"],
+    [thrownAway(429), 429, "2"],
+    [thrownAway(500), 502, undefined],
     [limited(1500), 429, "2"],
     [open(1500), 503, "2"],
     [new CommandError.PoolFull("api", "get", { active: 1, queued: 0, maxConcurrent: 1, maxQueued: 0 }), 503, "1"],
@@ -27,7 +40,8 @@ describe("a failure answers", () => {
     [new CommandError.CommandTimeout("api", "get", "timeout", Duration.seconds(1), true), 504, undefined]
   ]
   for (const [failure, status, retryAfter] of answers) {
-    it(`${failure._tag}${"timedOut" in failure && failure.timedOut ? ", of the time" : ""}: ${status}`, () => {
+    const of = failure._tag !== "UpstreamError" ? "" : failure.timedOut ? ", of the time" : ` of ${failure.status}`
+    it(`${failure._tag}${of}: ${status}`, () => {
       assert.deepStrictEqual(answerTo(failure), { status, retryAfter })
     })
   }

@@ -239,6 +239,12 @@ export interface Completion<in A, in E = never> {
 export interface Running<in A, in E = never> extends Completion<A, E> {
   /** Until when it has to answer: its own bounds, and every deadline around its caller. `Duration.infinity` without one. */
   readonly remaining: () => Duration.Duration
+  /**
+   * Whether another attempt would follow, by the command's `retry`, if it ended with this failure now: for an answer that is to be passed
+   * on if there won't be a better one. What follows at once from a `true` is the end with that failure. With a `schedule` it may
+   * be `true` although the schedule is over, or its delay too long for the deadline.
+   */
+  mayRetry(failure: E): boolean
 }
 
 /**

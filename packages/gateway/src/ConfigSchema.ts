@@ -135,14 +135,28 @@ const RateLimit = Schema.Struct({
   algorithm: optional(
     Schema.Literals(["token-bucket", "fixed-window"]),
     "Whether tokens come back one by one, the default, or all at once."
+  ),
+  key: optional(
+    Schema.Union([
+      Schema.Literal("client_address"),
+      Schema.Struct({ header: required(F.token("the name of a header"), "Each of its values, as clients send it.") })
+    ]).annotate({ expected: "client_address or { header: … }" }),
+    "What is limited apart: each client address, as forwarded says, or each value of a header. By default the group as a whole."
   )
+})
+
+const RetryBudget = Schema.Struct({
+  ratio: optional(F.atLeast(0), "Retries for each request of a route with retries. 0.2 by default."),
+  per_second: optional(F.atLeast(0), "Retries for each second besides, whatever the requests. 10 by default."),
+  window: optional(F.duration, "For how long a request counts, and a retry. 10s by default.")
 })
 
 const Group = Schema.Struct({
   pool: required(Pool, "How many requests run at once, and how many wait."),
   adaptive_limit: optional(AdaptiveLimit, "Has latency move the pool's limit, up to its max_concurrent."),
   circuit: optional(Circuit, "When an upstream is left alone. Without it there is no circuit."),
-  rate_limit: optional(RateLimit, "How many requests there may be in so much time. Without it there is no limit.")
+  rate_limit: optional(RateLimit, "How many requests there may be in so much time. Without it there is no limit."),
+  retry_budget: optional(RetryBudget, "How many retries there may be, whatever the routes say.")
 })
 
 const UpstreamTls = Schema.Struct({

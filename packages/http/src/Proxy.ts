@@ -5,15 +5,17 @@
  * so that the router's middleware (cors, compression, logging) works on it as on any other. Bodies stream both ways, and the permit
  * is held until the response body has ended.
  *
- * It does not match requests (the router does), choose between upstreams, cache, or retry.
+ * It does not match requests (the router does), choose between upstreams, or cache.
  *
  * @since 0.1.0
  */
+import type * as Circuit from "@blackgate/core/Circuit"
 import type { CommandError } from "@blackgate/core/CommandError"
 import * as Criticality from "@blackgate/core/Criticality"
 import * as Group from "@blackgate/core/Group"
 import * as InvalidOptions from "@blackgate/core/InvalidOptions"
 import type * as Pool from "@blackgate/core/Pool"
+import type * as RateLimit from "@blackgate/core/RateLimit"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -30,8 +32,10 @@ import { options as callContext } from "./internal/callContext.ts"
 import { failure as answerTo } from "./internal/failures.ts"
 import { Forwarding, optionsSchema } from "./internal/Forwarding.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
+import { options as retry } from "./internal/retrying.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
 import { options as upgrade } from "./internal/upgrade.ts"
+import type * as Replay from "./Replay.ts"
 import type { ProxyRequest, ProxyResponse } from "./Rewrite.ts"
 import { Transport } from "./Transport.ts"
 import type * as Upgrade from "./Upgrade.ts"
@@ -87,6 +91,14 @@ export interface Options<
   readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
   /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
   readonly timeout?: Duration.Input | undefined
+  /** Bounds each attempt, from its permit to the response head. By default nothing does. */
+  readonly attemptTimeout?: Duration.Input | undefined
+  /** Whether, and which, requests are sent again when the upstream has failed them before a response head. By default none is. */
+  readonly retry?: Replay.Options | undefined
+  /** Which circuit of the group a request passes, and what is a failure there. By default the route has one. */
+  readonly circuit?: Circuit.CommandOptions<[request: ProxyRequest], UpstreamError> | undefined
+  /** What of the group's rate limit a request takes: `key` is what is limited apart. By default it is one of the group's. */
+  readonly rateLimit?: RateLimit.CommandOptions<[request: ProxyRequest]> | undefined
   /**
    * Bounds the wait for the response head, from the end of the request: a large upload may take as long as it likes. By default
    * nothing does.
@@ -125,6 +137,9 @@ const isGroupRef = (u: unknown): u is Group.Ref<unknown> => Group.isGroup(u) || 
 const groupRef = Schema.declare(isGroupRef, { expected: "a group" })
 const fn = Schema.declare(Predicate.isFunction, { expected: "a function" })
 
+const keyed = <Fields extends Schema.Struct.Fields>(fields: Fields) =>
+  Schema.Struct({ key: Schema.optional(fn), ...fields })
+
 const schema = Schema.Struct({
   group: groupRef,
   upstream: Schema.Unknown,
@@ -133,6 +148,10 @@ const schema = Schema.Struct({
   rewriteResponse: Schema.optional(fn),
   fallback: Schema.optional(fn),
   timeout: Schema.optional(InvalidOptions.duration),
+  attemptTimeout: Schema.optional(InvalidOptions.duration),
+  retry: Schema.optional(retry),
+  circuit: Schema.optional(keyed({ isFailure: Schema.optional(fn) })),
+  rateLimit: Schema.optional(keyed({ tokens: Schema.optional(InvalidOptions.whole(1)) })),
   headTimeout: Schema.optional(InvalidOptions.duration),
   idle: Schema.optional(InvalidOptions.duration),
   total: Schema.optional(InvalidOptions.duration),

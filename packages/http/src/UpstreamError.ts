@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import type * as Duration from "effect/Duration"
 
 /**
  * The exchange with the upstream failed.
@@ -14,7 +15,7 @@ import * as Data from "effect/Data"
  *
  * - `connect`: there is no connection, so the upstream has seen nothing
  * - `send`: the request was being sent, and the end of its body was not
- * - `head`: the whole request was sent, and no response head came
+ * - `head`: the whole request was sent, and no response head came, or one that a retry has thrown away
  * - `body`: the response broke off
  *
  * **Gotchas**
@@ -31,6 +32,10 @@ export class UpstreamError extends Data.TaggedError("UpstreamError")<{
   readonly side: "upstream" | "client"
   /** Whether it failed because it took too long. Not so, by default. */
   readonly timedOut: boolean
+  /** Of an answer that a retry has thrown away for a better one, which did not come. Otherwise there is none. */
+  readonly status: number | undefined
+  /** How long that answer asked to be waited for, if it did. */
+  readonly retryAfter: Duration.Duration | undefined
   /** The upstream's origin. For logs: no answer shows it. */
   readonly origin: string
   /** What the transport says of it. For logs too. */
@@ -40,11 +45,13 @@ export class UpstreamError extends Data.TaggedError("UpstreamError")<{
     readonly phase: "connect" | "send" | "head" | "body"
     readonly side?: "upstream" | "client" | undefined
     readonly timedOut?: boolean | undefined
+    readonly status?: number | undefined
+    readonly retryAfter?: Duration.Duration | undefined
     readonly origin: string
     readonly cause: unknown
   }) {
-    const { cause, origin, phase, side = "upstream", timedOut = false } = props
-    super({ phase, side, timedOut, origin, cause })
+    const { cause, origin, phase, retryAfter, side = "upstream", status, timedOut = false } = props
+    super({ phase, side, timedOut, status, retryAfter, origin, cause })
   }
 
   override get message(): string {

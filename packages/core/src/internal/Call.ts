@@ -309,6 +309,16 @@ export class Call implements Running, Enclosing {
     return undefined
   }
 
+  /** Whether, if its work failed so now, it would be done again. */
+  mayRetry(failure: unknown): boolean {
+    if (this.answered || this.ended || this.verdict !== undefined) return false
+    try {
+      return this.plan.keeps && this.admissions.some((admission) => admission.wouldAgain?.(failure) === true)
+    } catch {
+      return true // a predicate of the user's, say: it throws again when it is asked for good
+    }
+  }
+
   private conclude(depth: number, verdict: Exit.Exit<never, unknown>): void {
     this.verdictOf = depth
     this.verdict = verdict

@@ -53,6 +53,11 @@ export class Attempt {
 
   readonly remaining = (): Duration.Duration => Duration.millis(Math.max(0, leftOf(this.call?.held)))
 
+  // No closure: most of them never ask.
+  mayRetry(failure: unknown): boolean {
+    return this.call?.mayRetry(failure) ?? false
+  }
+
   abortWith(abort: () => void): void {
     if (this.stopped) abort() // it was ended from inside the callback, which had nothing to abort with yet
     else if (this.call !== undefined) this.abort = abort

@@ -24,6 +24,8 @@ export interface Admission {
   again?(call: Call, exit: Ending): Ending | undefined
   /** Whether it may still keep the call: then a caller who could be let go stays for what comes after. */
   mayAgain?(): boolean
+  /** Whether it would keep the call if that failed so now. The `again` that follows says the same. */
+  wouldAgain?(failure: unknown): boolean
   /** Once, when the caller goes on while the work does too. */
   answered?(call: Call): void
   /** Once, when the work was told to stop and did not stop at once. */

@@ -105,6 +105,8 @@ class Attempts implements Timed, Admission, Place {
   // What the call ends with unless there is another attempt.
   private pending: Ending | undefined = undefined
   private step: Step | undefined = undefined
+  // The next delay without what is asked for, if that was to be known before.
+  private drawn: number | undefined = undefined
 
   constructor(gate: RetryGate, call: Call) {
     this.gate = gate
@@ -115,6 +117,17 @@ class Attempts implements Timed, Admission, Place {
 
   mayAgain(): boolean {
     return !this.over && this.retries < this.gate.settings.times
+  }
+
+  wouldAgain(failure: unknown): boolean {
+    const { budget, settings } = this.gate
+    if (!this.mayAgain() || settings.while?.(failure) === false) return false
+    const asked = this.askedBy(failure)
+    if (asked > settings.maxRetryAfter) return false
+    const now = budget.timers.now()
+    // A schedule can't be asked without being moved on.
+    const delay = asked + (settings.schedule === undefined ? this.drawn = this.backoff() : 0)
+    return this.isInTime(now, delay) && budget.remaining(now) >= 1
   }
 
   again(_: Call, exit: Ending): Ending | undefined {
@@ -133,7 +146,7 @@ class Attempts implements Timed, Admission, Place {
     const asked = this.askedBy(failure)
     if (asked > settings.maxRetryAfter) return exit
     return settings.schedule === undefined
-      ? this.sleep(asked + this.backoff())
+      ? this.sleep(asked + (this.drawn ?? this.backoff()))
       : this.follow(settings.schedule, failure, asked)
   }
 
@@ -179,17 +192,21 @@ class Attempts implements Timed, Admission, Place {
     const { call, gate: { budget, events } } = this
     const now = budget.timers.now()
     this.at = now + millis
-    const deadlineAt = Math.min(
-      call.deadlineAt,
-      call.enclosing?.deadlineAt ?? Infinity,
-      now + leftOf(call.held)
-    )
-    if (this.at >= deadlineAt || budget.timers.closed || !budget.spend(now)) return this.pending
+    this.drawn = undefined
+    if (!this.isInTime(now, millis) || !budget.spend(now)) return this.pending
     this.retries++
     if (events?.isRead === true) events.retried(call, this.retries, millis, this.pending!)
     call.hold(this)
     budget.timers.add(this)
     return undefined
+  }
+
+  private isInTime(now: number, millis: number): boolean {
+    const { call, gate: { budget: { timers } } } = this
+    // The permit is that of an attempt, and with it the bound of the attempt.
+    const held = call.held?.call === call ? call.held.outer : call.held
+    const deadlineAt = Math.min(call.deadlineAt, call.enclosing?.deadlineAt ?? Infinity, now + leftOf(held))
+    return now + millis < deadlineAt && !timers.closed
   }
 
   elapse(): void {

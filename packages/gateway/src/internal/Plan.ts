@@ -2,7 +2,7 @@ import type { Forwarded } from "@blackgate/http"
 import * as Effect from "effect/Effect"
 import type { Loaded } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
-import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans } from "./options.ts"
+import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans, rateKeyOf } from "./options.ts"
 import { Problems } from "./Problems.ts"
 import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
@@ -31,6 +31,7 @@ export const planOf = (loaded: Loaded, readFile: (path: string) => string): Effe
     const groups = Object.entries(config.groups ?? {}).map(([name, group]): GroupPlan => ({
       name,
       options: groupOptions(group),
+      rateKey: rateKeyOf(group),
       path: ["groups", name]
     }))
     const upstreams = upstreamPlans(config, problems)

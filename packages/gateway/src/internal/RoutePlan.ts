@@ -1,15 +1,24 @@
 import type { Group } from "@blackgate/core"
-import type { Proxy } from "@blackgate/http"
+import type { Proxy, Rewrite } from "@blackgate/http"
 import type { Undici } from "@blackgate/node"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type { Path } from "./ConfigText.ts"
 import type { Matching } from "./RouteIndex.ts"
 
+/** What a rate limit limits apart. */
+export interface RateKey {
+  /** In words. */
+  readonly of: string
+  readonly key: (request: Rewrite.ProxyRequest) => string
+}
+
 /** Whose pool admits a route's requests. */
 export interface GroupPlan {
   readonly name: string
   readonly options: Group.Options
+  /** If its rate limit has several. */
+  readonly rateKey?: RateKey | undefined
   /** Where it stands in the file. */
   readonly path: Path
 }

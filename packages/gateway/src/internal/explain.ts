@@ -3,6 +3,7 @@ import * as Duration from "effect/Duration"
 import { formatPath } from "../ConfigError.ts"
 import { Lookup } from "./Generation.ts"
 import type { Plan } from "./Plan.ts"
+import { describeRetry } from "./retries.ts"
 import type { GroupPlan, RoutePlan, Target } from "./RoutePlan.ts"
 
 /** Rows under a head, as wide as they need to be. */
@@ -78,14 +79,17 @@ const policies = ({ group, options }: Extract<Target, { _tag: "proxy" }>): Reado
   if (options.fallback !== undefined) found.push("fallback")
   add("timeout", options.timeout)
   add("total", options.total)
+  if (options.retry !== undefined) found.push(`retries (${describeRetry(options.retry)})`)
   const { adaptiveLimit, circuit, pool, rateLimit } = group.options
   if (rateLimit !== undefined) {
     const window = Duration.format(Duration.fromInputUnsafe(rateLimit.window))
-    found.push(`rate limit ${rateLimit.limit} in ${window}`)
+    const { rateKey } = group
+    found.push(`rate limit ${rateLimit.limit} in ${window}${rateKey === undefined ? "" : ` for each ${rateKey.of}`}`)
   }
   if (circuit !== undefined) found.push("circuit")
   if (pool.maxConcurrent !== Infinity) found.push(`pool ${pool.maxConcurrent} and ${pool.maxQueued ?? 0} waiting`)
   if (adaptiveLimit !== undefined) found.push("adaptive limit")
+  add("attempt timeout", options.attemptTimeout)
   add("head timeout", options.headTimeout)
   add("idle", options.idle)
   return found

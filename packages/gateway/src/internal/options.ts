@@ -5,6 +5,7 @@ import type { Config } from "../ConfigSchema.ts"
 import { millis } from "./fields.ts"
 import { isLoopback } from "./loopback.ts"
 import type { Problems } from "./Problems.ts"
+import type { RateKey } from "./RoutePlan.ts"
 
 /** Without the keys that have no value. */
 const given = <T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
@@ -21,7 +22,7 @@ export const list = <A>(value: A | ReadonlyArray<A> | undefined): ReadonlyArray<
 
 type GroupConfig = NonNullable<Config["groups"]>[string]
 
-export const groupOptions = ({ adaptive_limit, circuit, pool, rate_limit }: GroupConfig): Group.Options =>
+export const groupOptions = ({ adaptive_limit, circuit, pool, rate_limit, retry_budget }: GroupConfig): Group.Options =>
   given({
     pool: given({
       maxConcurrent: pool.max_concurrent,
@@ -46,8 +47,23 @@ export const groupOptions = ({ adaptive_limit, circuit, pool, rate_limit }: Grou
       limit: rate_limit.limit,
       window: millis(rate_limit.window),
       algorithm: rate_limit.algorithm
+    }),
+    retryBudget: retry_budget && given({
+      ratio: retry_budget.ratio,
+      perSecond: retry_budget.per_second,
+      window: time(retry_budget.window)
     })
   })
+
+/** What the rate limit of a group limits apart, if it does. */
+export const rateKeyOf = ({ rate_limit }: GroupConfig): RateKey | undefined => {
+  const key = rate_limit?.key
+  if (key === undefined) return undefined
+  if (key === "client_address") return { of: "client address", key: (request) => request.clientAddress ?? "" }
+  const header = key.header.toLowerCase()
+  // As it came: what becomes of it afterwards is the upstream's business.
+  return { of: header, key: ({ source }) => source.headers[header] ?? "" }
+}
 
 // Which options go with which algorithm is the core's to check.
 const adaptiveLimit = (

@@ -4,6 +4,8 @@ import { optional, required } from "./fields.ts"
 
 const fieldName = F.token("the name of a header")
 
+const method = F.token("a method, such as GET")
+
 const wanted = Schema.Union([
   F.text,
   Schema.Struct({ regex: required(F.text, "A regular expression that all of the value has to match.") }),
@@ -25,7 +27,7 @@ const Match = Schema.Struct({
     ]).annotate({ expected: "a path such as /api, { exact: … }, { prefix: … } or { regex: … }" }),
     "A path stands for everything below it, unless it is exact. / by default."
   ),
-  method: optional(F.oneOrMore(F.token("a method, such as GET")), "GET takes HEAD, too. Every method by default."),
+  method: optional(F.oneOrMore(method), "GET takes HEAD, too. Every method by default."),
   headers: optional(Schema.Record(fieldName, wanted), "By name, what their values have to be. All have to match."),
   query: optional(Schema.Record(F.text, wanted), "The same for parameters of the query.")
 })
@@ -58,6 +60,28 @@ const Answer = Schema.Struct({
   headers: optional(Schema.Record(fieldName, F.headerValue), "text/plain is its type, unless they say otherwise.")
 })
 
+const Retries = Schema.Struct({
+  attempts: optional(F.whole(1), "How often a request is sent at the most, the first time included. 3 by default."),
+  backoff: optional(
+    Schema.Struct({
+      base: optional(F.duration, "What the delay before the second attempt is at most; it doubles. 100ms by default."),
+      max: optional(F.duration, "What any delay is at most. 10s by default.")
+    }),
+    "How long is waited: a random share of what doubles each time."
+  ),
+  statuses: optional(
+    Schema.Union([F.flag, Schema.Array(F.whole(200, 599))]).annotate({
+      expected: "true, false or a list of statuses from 200 to 599"
+    }),
+    "Answers that another attempt is worth more than: true is 502, 503 and 504. None by default. The last one is passed on."
+  ),
+  methods: optional(
+    F.oneOrMore(method),
+    "What may be sent twice. By default what is idempotent: GET, HEAD, OPTIONS, TRACE, PUT, DELETE and QUERY."
+  ),
+  attempt_timeout: optional(F.duration, "Bounds each attempt to the head of its answer. By default nothing does.")
+})
+
 /** One of the `routes`. */
 export const Route = Schema.Struct({
   name: optional(F.name, "Names the route in logs and metrics. What it matches by default."),
@@ -71,6 +95,10 @@ export const Route = Schema.Struct({
   timeout: optional(
     F.duration,
     "Bounds the time to the head of the answer, the wait for the pool included; then it is a 504."
+  ),
+  retries: optional(
+    Retries,
+    "Whether it is sent again when the upstream failed before the head of an answer, if it can be. Off unless it is here; \"retries: {}\" is all it takes."
   ),
   head_timeout: optional(F.duration, "Bounds the wait for the head of the answer, from the end of the request."),
   idle: optional(F.duration, "How long nothing may move in the middle of a body. 5m by default."),

@@ -6,6 +6,7 @@ import { describeMatching, matchingOf } from "./matching.ts"
 import { time } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { redirectTo } from "./redirect.ts"
+import { retryOptions } from "./retries.ts"
 import type { Matching } from "./RouteIndex.ts"
 import { type GroupPlan, type RoutePlan, type Target, unlimited } from "./RoutePlan.ts"
 import { upstreamAt, type UpstreamPlan } from "./upstreams.ts"
@@ -41,6 +42,7 @@ const forwarding = [
   "response_headers",
   "group",
   "timeout",
+  "retries",
   "head_timeout",
   "idle",
   "total",
@@ -106,6 +108,8 @@ const proxy = (
         : (response) => ({ ...response, headers: editResponse(response.headers) }),
       fallback,
       timeout: time(route.timeout),
+      ...retryOptions(route.retries),
+      rateLimit: group.rateKey && { key: group.rateKey.key },
       headTimeout: time(route.head_timeout),
       idle: time(route.idle),
       total: time(route.total),

@@ -26,12 +26,12 @@ export class Exchange implements Completion<Response, UpstreamError> {
   send: { readonly sending: Sending; readonly criticality: Criticality } | undefined = undefined
   private call: Completion<Response | HttpServerResponse, UpstreamError> | undefined = undefined
   private request: Request | undefined = undefined
-  private stop: (() => void) | undefined = undefined
+  protected stop: (() => void) | undefined = undefined
   private over = false
   private answered = false
   /** Why it broke off, for the log: no fallback has heard of it. */
   private broke: string | undefined = undefined
-  private readonly scope: Scope.Scope
+  protected readonly scope: Scope.Scope
 
   /** In the scope of its request. */
   constructor(scope: Scope.Scope) {

@@ -27,22 +27,30 @@ export const requestTimeout = answer(408, "request timeout", { connection: "clos
 export const failure = (error: CommandError | UpstreamError): HttpServerResponse.HttpServerResponse => {
   switch (error._tag) {
     case "UpstreamError":
-      return error.timedOut ? timedOut : badGateway
+      return error.status === undefined ? error.timedOut ? timedOut : badGateway : thrownAway(error.status, error)
     case "PoolFull":
     case "QueueTimeout":
       return overloaded
     case "PoolReentered":
       return unavailable
     case "CircuitOpen":
-      return answer(503, "service unavailable", retryAfter(error))
+      return answer(503, "service unavailable", retryAfterIn(error))
     case "RateLimited":
-      return answer(429, "too many requests", retryAfter(error))
+      return answer(429, "too many requests", retryAfterIn(error))
     case "CommandTimeout":
       return timedOut
   }
 }
 
+// An answer that nobody has any more is told by its status.
+const thrownAway = (status: number, { retryAfter }: UpstreamError) => {
+  const message = messages.get(status)
+  if (message === undefined) return badGateway
+  return answer(status, message, retryAfter === undefined ? undefined : retryAfterIn({ retryAfter }))
+}
+const messages = new Map([[429, "too many requests"], [503, "service unavailable"], [504, "gateway timeout"]])
+
 // In whole seconds (RFC 9110, section 10.2.3), and never so soon as at once.
-const retryAfter = (error: { readonly retryAfter: Duration.Duration }) => ({
+const retryAfterIn = (error: { readonly retryAfter: Duration.Duration }) => ({
   "retry-after": String(Math.max(1, Math.ceil(Duration.toSeconds(error.retryAfter))))
 })

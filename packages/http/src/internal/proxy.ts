@@ -6,6 +6,7 @@ import * as Command from "@blackgate/core/Command"
 import type { CommandError } from "@blackgate/core/CommandError"
 import * as Criticality from "@blackgate/core/Criticality"
 import type * as Group from "@blackgate/core/Group"
+import type * as Retry from "@blackgate/core/Retry"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
@@ -35,6 +36,7 @@ import * as Path from "./path.ts"
 import { perform, refuse, sendable, toEffect } from "./perform.ts"
 import { receive } from "./receive.ts"
 import { toResponse } from "./respond.ts"
+import { type Retrying, retryingWith } from "./retrying.ts"
 import { toTransport } from "./send.ts"
 import { reason, wrongResponse } from "./sendable.ts"
 import { traced } from "./trace.ts"
@@ -78,6 +80,8 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const route: Route = {
     settings,
     exchange: exchangeWith(settings, settings.group, options.total),
+    retrying: options.retry &&
+      retryingWith(options.retry, (retry) => exchangeWith(settings, settings.group, options.total, retry)),
     tunnel: exchangeWith(settings, settings.tunnels.group, settings.tunnels.total),
     receiving,
     sending: asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined,
@@ -94,6 +98,8 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
 interface Route {
   readonly settings: Settings
   readonly exchange: ReturnType<typeof exchangeWith>
+  /** For the requests that may be sent again, if any may. */
+  readonly retrying: ((request: ProxyRequest) => Retrying<ReturnType<typeof exchangeWith>> | undefined) | undefined
   readonly tunnel: ReturnType<typeof exchangeWith>
   readonly receiving: Receiving | undefined
   readonly sending: Sending | undefined
@@ -191,14 +197,16 @@ class Serving {
       settings.headTimeout
     )
     if (typeof outgoing === "string") return refuse("rewrite", Cause.die(new Error(outgoing)))
-    const state = new Exchange(Context.getUnsafe(fiber.context as Context.Context<Scope.Scope>, Scope.Scope))
+    const scope = Context.getUnsafe(fiber.context as Context.Context<Scope.Scope>, Scope.Scope)
+    const retrying = protocol === undefined ? route.retrying?.(request) : undefined
+    const state = retrying === undefined ? new Exchange(scope) : retrying.begin(scope, fiber)
     if (sending !== undefined) state.send = { sending, criticality: fiber.getRef(Criticality.Criticality) }
     // What is not believed is not passed on to someone who would believe this gateway.
     else if (receiving?.trusts(source) === false) {
       outgoing = { ...outgoing, headers: receiving.strip(outgoing.headers) }
     }
     const exchanged: Effect.Effect<Response | Answer, any, any> = protocol === undefined
-      ? route.exchange(request, outgoing, traced(transport, fiber, source), state)
+      ? (retrying ?? route).exchange(request, outgoing, traced(transport, fiber, source), state)
       : route.tunnel(request, { ...outgoing, protocol } as Request, traced(switching(transport), fiber, source), state)
     const bounded = limit === undefined
       ? exchanged
@@ -286,8 +294,16 @@ const join = (switched: Switched, head: ProxyResponse): Effect.Effect<Answer> =>
   )
 }
 
+const ofRequest = (key: ((request: ProxyRequest) => string) | undefined) =>
+  key && ((request: ProxyRequest) => key(request))
+
 // The arguments are what one exchange needs; the fallback is handed the same.
-const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: Duration.Input | undefined) =>
+const exchangeWith = (
+  { key, options }: Settings,
+  group: Group.Ref<any>,
+  total: Duration.Input | undefined,
+  retry?: Retry.Options<UpstreamError>
+) =>
   Command.callback(
     key,
     (
@@ -300,7 +316,11 @@ const exchangeWith = ({ key, options }: Settings, group: Group.Ref<any>, total: 
     {
       group,
       timeout: options.timeout,
+      attemptTimeout: options.attemptTimeout,
       total,
+      retry,
+      circuit: options.circuit && { ...options.circuit, key: ofRequest(options.circuit.key) },
+      rateLimit: options.rateLimit && { ...options.rateLimit, key: ofRequest(options.rateLimit.key) },
       priority: options.priority,
       fallback: (failure: CommandError | UpstreamError, request: ProxyRequest): Effect.Effect<Answer, any, any> =>
         Effect.andThen(

@@ -74,7 +74,8 @@ export const trail = (response: Http.ServerResponse, fields: HeaderList.HeaderLi
  */
 export const endWithHead = (request: Request): void => {
   const response = serverResponse(request) as Http.ServerResponse | Http2ServerResponse | undefined
-  if (response === undefined || !isHttp2(response)) return
+  // It may be told so of an answer that was thrown away, and then of the next one.
+  if (response === undefined || !isHttp2(response) || Object.hasOwn(response, "writeHead")) return
   const { writeHead } = response
   const postponed = (status: number, headers: Http.OutgoingHttpHeaders) => {
     // Whatever comes of it, a body or the end, writes it.
