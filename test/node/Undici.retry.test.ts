@@ -5,7 +5,7 @@ import { HttpServerResponse } from "effect/http"
 import { once } from "node:events"
 import * as Http2 from "node:http2"
 import { text } from "node:stream/consumers"
-import { eventually } from "../harness/eventually.ts"
+import { eventually, eventuallyEqual } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
 import * as Http2Upstream from "../harness/Http2Upstream.ts"
 import { type HttpMessage, status, values } from "../harness/HttpMessage.ts"
@@ -63,16 +63,19 @@ const started = (replies: ReadonlyArray<Reply>, { settings, ...options }: Option
 describe("a connection that is refused", { timeout: 30_000 }, () => {
   const refusing = (options: Options) =>
     Effect.gen(function*() {
-      const it = yield* started([response("ok")], { retry: { times: 100, base: 20, max: 20 }, ...options })
+      let refusals = 0
+      const counting = () => ++refusals > 0
+      const retry: Replay.Options = { times: 100, base: 20, max: 20, while: counting }
+      const it = yield* started([response("ok")], { retry, ...options })
       yield* it.upstream.kill
-      return it
+      return { ...it, refused: eventually("a connection that is refused", () => refusals > 0) }
     })
 
   it.live("is asked for again, until there is one", () =>
     Effect.gen(function*() {
-      const { client, gateway, seen, upstream } = yield* refusing({})
+      const { client, gateway, refused, seen, upstream } = yield* refusing({})
       client.send(request("GET"))
-      yield* Effect.sleep(50)
+      yield* refused
       yield* upstream.start
       assert.strictEqual(status(yield* client.message()), 200)
       assert.strictEqual(seen.length, 1)
@@ -82,9 +85,9 @@ describe("a connection that is refused", { timeout: 30_000 }, () => {
 
   it.live("is asked for again by a body that streams, too: nobody has asked for that", () =>
     Effect.gen(function*() {
-      const { client, seen, upstream } = yield* refusing({})
+      const { client, refused, seen, upstream } = yield* refusing({})
       client.send(request("PUT", "hello"))
-      yield* Effect.sleep(50)
+      yield* refused
       yield* upstream.start
       assert.strictEqual(status(yield* client.message()), 200)
       assert.deepStrictEqual(seen.map(({ body }) => body.toString()), ["hello"])
@@ -92,9 +95,9 @@ describe("a connection that is refused", { timeout: 30_000 }, () => {
 
   it.live("a client that waits to be told to go on is told when there is a connection, once", () =>
     Effect.gen(function*() {
-      const { client, seen, upstream } = yield* refusing({})
+      const { client, refused, seen, upstream } = yield* refusing({})
       client.send(request("PUT", "", "Expect: 100-continue", "Content-Length: 5"))
-      yield* Effect.sleep(50)
+      yield* refused
       assert.strictEqual(client.text, "")
       yield* upstream.start
       assert.strictEqual((yield* client.head).startLine, "HTTP/1.1 100 Continue")
@@ -179,11 +182,10 @@ describe("a connection that breaks before a response head", { timeout: 30_000 },
 
   it.live("a response that has begun is not made another one", () =>
     Effect.gen(function*() {
-      const { client, seen } = yield* started([(wire) => {
-        wire.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello")
-        setTimeout(() => wire.reset(), 20)
-      }])
+      const { client, seen, upstream } = yield* started(["HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello"])
       client.send(request("GET"))
+      yield* client.until("the first part", ({ text }) => text.endsWith("hello"))
+      upstream.wires[0]!.reset()
       yield* client.until("the end of it", ({ gone }) => gone)
       assert.strictEqual(seen.length, 1)
     }))
@@ -433,10 +435,8 @@ describe("what bounds the attempts", { timeout: 30_000 }, () => {
       yield* eventually("the first attempt", () => seen.length === 1)
       yield* gateway.quiet
       client.reset()
-      yield* eventually("it to be noticed", () => gateway.clients.size === 0)
-      yield* Effect.sleep(20)
+      yield* eventuallyEqual("the outcome", { interrupted: 1 }, gateway.outcomes())
       assert.strictEqual(seen.length, 1)
-      assert.deepStrictEqual(yield* gateway.outcomes(), { interrupted: 1 })
     }))
 
   it.live("a client that is gone in one of them: there is no other", () =>
