@@ -1,13 +1,15 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Http2 from "node:http2"
 import * as Frames from "../harness/Frames.ts"
+import * as Gateway from "../harness/Gateway.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import * as Served from "../harness/Served.ts"
 
 const { frame, nextOf, request, statusOf, types } = Frames
 const { endHeaders, endStream } = Frames.flags
 
-const open = (served: Served.Served) =>
+const open = (served: Pick<Served.Served, "connect">) =>
   Effect.gen(function*() {
     const client = yield* served.connect
     client.send(Buffer.concat([Frames.preface, Frames.settings()]))
@@ -39,6 +41,22 @@ describe("8. fields that Node takes for single ones pass to a client of HTTP/2 a
       const client = yield* answered(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nLast-Modified: a\r\nLast-Modified: b\r\n\r\n"
       )
+      yield* nextOf(client, types.headers, 1)
+      assert.strictEqual((yield* nextOf(client, types.headers, 1)).flags & endStream, endStream)
+    }))
+})
+
+describe("31. a trailer that came twice, where Node would end the process for it", () => {
+  const trailing =
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nLast-Modified: a\r\nLast-Modified: b\r\n\r\n"
+
+  it.live("ends the response of a client of HTTP/2, on a server of Node's own", () =>
+    Effect.gen(function*() {
+      const upstream = yield* RawUpstream.answering(() => trailing)
+      const client = yield* open(
+        yield* Gateway.start({ upstream: upstream.url }, { server: () => Http2.createServer() })
+      )
+      client.send(request(1))
       yield* nextOf(client, types.headers, 1)
       assert.strictEqual((yield* nextOf(client, types.headers, 1)).flags & endStream, endStream)
     }))

@@ -49,9 +49,34 @@ const writeSafely = (response: Http.ServerResponse, write: () => void): void => 
   }
 }
 
-/** Fields as Node takes them where it takes no list. */
-export const recordOf = (fields: HeaderList.HeaderList): Record<string, string | Array<string>> =>
-  HeaderList.toHeaders(fields) as Record<string, string>
+/** Fields as Node takes them where it takes no list: of those that it takes one of, the first. */
+export const recordOf = (fields: HeaderList.HeaderList): Record<string, string | Array<string>> => {
+  const record = HeaderList.toHeaders(fields) as Record<string, string | Array<string>>
+  for (const [name, value] of Object.entries(record)) {
+    if (typeof value !== "string" && singles.has(name)) record[name] = value[0]!
+  }
+  return record
+}
+
+// Of the fields that may be trailers. For a second one Node throws, unless it is told not to, which only later versions can be; and for
+// trailers of HTTP/2 it does so where nobody can catch it.
+const singles = new Set([
+  "access-control-allow-credentials",
+  "access-control-max-age",
+  "access-control-request-method",
+  "content-language",
+  "content-location",
+  "content-md5",
+  "dnt",
+  "etag",
+  "from",
+  "last-modified",
+  "referer",
+  "tk",
+  "upgrade-insecure-requests",
+  "user-agent",
+  "x-content-type-options"
+])
 
 /** Whether there can be fields after the body of a response: there has to be one. */
 export const takesTrailers = (request: Request, status: number): boolean => {
