@@ -2,6 +2,7 @@ import type { Upstream } from "@blackgate/http/Upstream"
 import type * as UpstreamTls from "@blackgate/http/UpstreamTls"
 import type * as Net from "node:net"
 import { buildConnector } from "undici"
+import { onread } from "./ReadBlock.ts"
 import { type Secure, secureOf, type SecureOptions } from "./secure.ts"
 
 /** How connections are made, whoever they go to. */
@@ -21,7 +22,7 @@ export class Dialer {
     this.upstream = upstream
     this.connect = upstream.origin.startsWith("https:")
       ? secureConnector(upstream, options, prefers2)
-      : named(buildConnector({ timeout, allowH2: false }), undefined)
+      : named(buildConnector(prefers2 ? { timeout, allowH2: false } : { timeout, allowH2: false, onread }), undefined)
   }
 
   /** A connection, and whether HTTP/2 was agreed on for it. */

@@ -51,6 +51,7 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   private paused = false
   private interim = 0
   private response: Response | undefined = undefined
+  private ended: HeaderList.HeaderList | undefined = undefined
   private chunks: Array<Buffer> = []
   private body: ResponseBody | undefined = undefined
   private sending: Readable | undefined = undefined
@@ -174,9 +175,11 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     soon(() => this.answer())
   }
 
+  // They are read once, while what undici has them in is there.
   private trailers(head: HeaderList.HeaderList): HeaderList.HeaderList {
     const raw = this.controller?.rawTrailers
-    return raw === undefined ? HeaderList.empty : HeaderList.trailers(fieldsOf(raw, {}), head)
+    if (raw === undefined) return HeaderList.empty
+    return this.ended ??= HeaderList.trailers(fieldsOf(raw, {}), head)
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {

@@ -4,6 +4,7 @@ import type { ServerResponse } from "node:http"
 import { Readable } from "node:stream"
 import { writeHead } from "./delivery.ts"
 import { trail } from "./Downstream.ts"
+import { ReadBlock } from "./ReadBlock.ts"
 
 /** Where a response body comes from. */
 interface Source {
@@ -21,6 +22,8 @@ export class ResponseBody extends Readable {
   private direct: ServerResponse | undefined = undefined
   private done: (() => void) | undefined = undefined
   private complete: HeaderList | undefined = undefined
+  /** What the chunk that was written last is a part of. */
+  private block: ReadBlock | undefined = undefined
 
   constructor(source: Source, response: ServerResponse | undefined) {
     super({ highWaterMark: 64 * 1024 })
@@ -32,7 +35,19 @@ export class ResponseBody extends Readable {
 
   /** What comes of it; `false` if no more is wanted for now. */
   receive(chunk: Buffer): boolean {
-    return this.direct === undefined ? this.push(chunk) : this.direct.write(chunk)
+    return this.direct === undefined ? this.push(chunk) : this.write(this.direct, chunk)
+  }
+
+  // What the connection has read into is free again when all that came of it is written.
+  private write(response: ServerResponse, chunk: Buffer): boolean {
+    const block = ReadBlock.of(chunk)
+    if (block !== this.block) {
+      this.block?.leave()
+      this.block = block
+    }
+    if (block === undefined) return response.write(chunk)
+    block.begin()
+    return response.write(chunk, (error) => block.end(error instanceof Error))
   }
 
   /** Writes itself to a client from now on, head first, with nothing between. `false` if Node does not take the head. */
@@ -43,8 +58,8 @@ export class ResponseBody extends Readable {
     this.done = done
     // A head goes out with what there is of a body; a client of an event stream waits for it alone.
     const begun: Buffer | null = this.read()
-    let ready = response.write(begun ?? nothing)
-    for (let chunk = begun; chunk !== null && (chunk = this.read()) !== null;) ready = response.write(chunk)
+    let ready = this.write(response, begun ?? nothing)
+    for (let chunk = begun; chunk !== null && (chunk = this.read()) !== null;) ready = this.write(response, chunk)
     response.on("drain", () => this.source.resume())
     if (this.complete !== undefined) this.finish(this.complete)
     else if (ready) this.source.resume()
@@ -57,6 +72,8 @@ export class ResponseBody extends Readable {
     if (direct !== undefined) {
       if (trailers.length > 0) trail(direct, trailers)
       direct.end()
+      this.block?.leave()
+      this.block = undefined
       this.done?.()
       return
     }
