@@ -114,6 +114,8 @@ const isHttpUrl = (text: string): boolean => {
 
 export const url = holding("an http or https URL, without a user, a query or a fragment", isHttpUrl)
 
+export const tlsVersion = Schema.Literals(["TLSv1.2", "TLSv1.3"])
+
 /** One, or several. */
 export const oneOrMore = <S extends Schema.Constraint>(schema: S) =>
   Schema.Union([schema, Schema.NonEmptyArray(schema)])
