@@ -365,7 +365,7 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
   [
     "a retry as a program spells it",
     "routes:\n  - upstream: http://a\n    retries: { times: 2 }\n",
-    `blackgate.yml:3:16: routes[0].retries.times: expected one of attempts, backoff, statuses, methods, attempt_timeout, found "times"
+    `blackgate.yml:3:16: routes[0].retries.times: expected one of attempts, backoff, failures, statuses, max_retry_after, wait_for, methods, attempt_timeout, found "times"
   |
 3 |     retries: { times: 2 }
   |                ^^^^^

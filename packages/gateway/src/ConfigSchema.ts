@@ -9,6 +9,7 @@
 import * as Schema from "effect/Schema"
 import * as F from "./internal/fields.ts"
 import { optional, required } from "./internal/fields.ts"
+import { Forwarded } from "./internal/forwardedSchema.ts"
 import { Group } from "./internal/groupSchema.ts"
 import { Drain, Limits, Listen } from "./internal/listenSchema.ts"
 import { Route } from "./internal/routeSchema.ts"
@@ -27,21 +28,6 @@ const Proxy = Schema.Struct({
   ),
   connect_timeout_seconds: optional(F.seconds, "How long a connection may take to be made. 10 by default."),
   request_timeout_seconds: optional(F.seconds, "Bounds the whole exchange, bodies included. Without it, nothing does.")
-})
-
-const Forwarded = Schema.Struct({
-  trust: optional(Schema.Array(F.trusted), "Networks and addresses of proxies that are believed. Nobody by default."),
-  read: optional(Schema.Literals(["x-forwarded", "forwarded"]), "Which fields they write. x-forwarded by default."),
-  send: optional(
-    Schema.Literals(["x-forwarded", "forwarded", "both", "none"]),
-    "Which fields are sent. x-forwarded by default."
-  ),
-  via: optional(
-    Schema.Union([F.token("a token"), Schema.Literal(false)]).annotate({ expected: "a token, or false" }),
-    "What the gateway calls itself in Via: blackgate by default. false for no Via, and no detection of loops."
-  ),
-  instance: optional(F.token("a token"), "Tells this gateway from others of its name. Random by default."),
-  max_passes: optional(F.whole(1), "How often a request may pass this gateway; then it is a 508. 1 by default.")
 })
 
 const Admin = Schema.Struct({

@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import { ConfigError } from "../ConfigError.ts"
 import { AccessLog } from "./AccessLog.ts"
 import type { Path } from "./ConfigText.ts"
+import { fallbackOptions } from "./Fallback.ts"
 import { groupOf, type Kept, transportOf } from "./Kept.ts"
 import { stdout } from "./Lines.ts"
 import type { Plan } from "./Plan.ts"
@@ -164,12 +165,18 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         const services = Context.make(Transport.Transport, transport).pipe(
           Context.add(Forwarded.Defaults, plan.forwarded)
         )
+        const tunnels = target.tunnels &&
+          (yield* orConfigError(plan, target.tunnels.path, groupOf(kept, target.tunnels)))
+        const upgrade = tunnels === undefined
+          ? target.options.upgrade
+          : upgradeIn(tunnels.group, target.options.upgrade)
+        const fallback = yield* orConfigError(plan, route.path, fallbackOptions(target, kept, plan.forwarded))
         const handler = yield* orConfigError(
           plan,
           route.path,
           Effect.suspend(() => {
             try {
-              return Effect.succeed(Proxy.handler({ ...target.options, group }))
+              return Effect.succeed(Proxy.handler({ ...target.options, ...fallback, upgrade, group }))
             } catch (refused) {
               // What else would be thrown is no mistake of the file.
               return refused instanceof InvalidOptions.InvalidOptions ? Effect.fail(refused) : Effect.die(refused)
@@ -186,6 +193,9 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
   })
+
+const upgradeIn = (group: Group.Group, upgrade: Proxy.Options["upgrade"]) =>
+  typeof upgrade === "object" ? { ...upgrade, group } : { group }
 
 const orConfigError = <A, R>(
   { loaded: { file, place } }: Plan,

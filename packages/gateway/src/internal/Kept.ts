@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import type { GroupPlan } from "./RoutePlan.ts"
+import { StaleAnswers, type StaleOptions } from "./StaleAnswers.ts"
 
 /**
  * What a reload keeps: groups with their pools and circuits, transports with their connections. Each is there for as long as one
@@ -15,6 +16,8 @@ import type { GroupPlan } from "./RoutePlan.ts"
 export interface Kept {
   readonly groups: RcMap.RcMap<string, Group.Group, InvalidOptions>
   readonly transports: RcMap.RcMap<string, Transport.Transport["Service"]>
+  /** The last good answers of routes. */
+  readonly answers: RcMap.RcMap<string, StaleAnswers>
   /** By the keys of groups, the size that a pool begins with, and the one that a config has given it last. */
   readonly sizes: Map<string, Size>
 }
@@ -34,6 +37,10 @@ export const makeKept = Effect.gen(function*() {
         const { name, options } = parse(key) as GroupPlan
         return Group.make(name, { ...options, pool: { ...options.pool, ...sizes.get(key)! } })
       }
+    }),
+    answers: yield* RcMap.make({
+      lookup: (key: string) =>
+        Effect.sync(() => new StaleAnswers((JSON.parse(key) as { readonly options: StaleOptions }).options))
     }),
     transports: yield* RcMap.make({
       lookup: (key: string) =>

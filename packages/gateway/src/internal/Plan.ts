@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Loaded } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans, rateKeyOf } from "./options.ts"
-import { Problems } from "./Problems.ts"
+import { Problems, type ReadFile } from "./Problems.ts"
 import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
 import { routePlans } from "./routes.ts"
@@ -23,7 +23,7 @@ export interface Plan {
 }
 
 /** Puts a config to use, but for what needs a network: reads the files that it names, and finds what its names stand for. */
-export const planOf = (loaded: Loaded, readFile: (path: string) => string): Effect.Effect<Plan, ConfigError> =>
+export const planOf = (loaded: Loaded, readFile: ReadFile): Effect.Effect<Plan, ConfigError> =>
   Effect.suspend(() => {
     const { config, file } = loaded
     const problems = new Problems(loaded, readFile)

@@ -20,6 +20,17 @@ const AdaptiveLimit = Schema.Struct({
   ),
   tolerance: optional(F.atLeast(1), "gradient: so many times the baseline is still no queue. 1.5 by default."),
   smoothing: optional(F.share, "gradient: how far the limit goes towards its target in a window. 0.2 by default."),
+  baseline: optional(
+    Schema.Struct({
+      every: optional(F.duration, "How long after one measurement the next is. 1m by default, and less at first."),
+      calls: optional(F.whole(1, 1000), "How many requests it takes. 50 by default."),
+      jitter: optional(
+        F.fraction,
+        "By which share of itself that time is longer, at random, at the most. 0.15 by default."
+      )
+    }),
+    "gradient: how the latency without a queue is measured."
+  ),
   target: optional(F.duration, "aimd, which needs it: from when on a request is slow."),
   increase: optional(F.atLeast(0), "aimd: what a good window adds to the limit. 1 by default."),
   backoff: optional(F.share, "aimd: what a bad window leaves of the limit. 0.9 by default.")
@@ -49,6 +60,10 @@ const RateLimit = Schema.Struct({
   algorithm: optional(
     Schema.Literals(["token-bucket", "fixed-window"]),
     "Whether tokens come back one by one, the default, or all at once."
+  ),
+  max_keys: optional(
+    F.whole(1),
+    "How many keys are counted at once, about 200 bytes each; the one not heard of for longest starts anew. 100000 by default."
   ),
   key: optional(
     Schema.Union([

@@ -46,7 +46,8 @@ export const groupOptions = ({ adaptive_limit, circuit, pool, rate_limit, retry_
     rateLimit: rate_limit && given({
       limit: rate_limit.limit,
       window: millis(rate_limit.window),
-      algorithm: rate_limit.algorithm
+      algorithm: rate_limit.algorithm,
+      maxKeys: rate_limit.max_keys
     }),
     retryBudget: retry_budget && given({
       ratio: retry_budget.ratio,
@@ -78,6 +79,11 @@ const adaptiveLimit = (
     quantile: limit.quantile,
     tolerance: limit.tolerance,
     smoothing: limit.smoothing,
+    baseline: limit.baseline && given({
+      every: time(limit.baseline.every),
+      calls: limit.baseline.calls,
+      jitter: limit.baseline.jitter
+    }),
     target: time(limit.target),
     increase: limit.increase,
     backoff: limit.backoff

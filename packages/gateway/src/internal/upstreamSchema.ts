@@ -26,5 +26,15 @@ export const Upstream = Schema.Struct({
   connections: optional(F.whole(1), "How many there may be. By default one for each request under way."),
   connect_timeout: optional(F.duration, "How long a connection may take to be made, TLS included. 10s by default."),
   keep_alive: optional(F.duration, "How long an idle connection is kept, if the upstream doesn't say. 4s by default."),
+  http2: optional(
+    Schema.Struct({
+      keep_alive: optional(F.duration, "How long a connection is kept on which nothing is under way. 1m by default."),
+      ping: optional(
+        F.duration,
+        "After how long a silence, with requests under way, it is asked whether it is there. By default only when a request was given up; servers of gRPC have to allow more."
+      )
+    }),
+    "How connections of HTTP/2 are kept."
+  ),
   tls: optional(UpstreamTls, "For an https URL.")
 })
