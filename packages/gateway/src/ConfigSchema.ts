@@ -76,8 +76,8 @@ export const ConfigSchema = Schema.Struct({
   groups: optional(Schema.Record(F.name, Group), "By name: what routes share."),
   upstreams: optional(Schema.Record(F.name, Upstream), "By name: where routes go."),
   routes: optional(Schema.Array(Route), "Which requests go where. The most specific route takes a request."),
-  limits: optional(Limits, "What a client may do. They change with a restart only."),
-  drain: optional(Drain, "How the gateway stops. It changes with a restart only."),
+  limits: optional(Limits, "What a client may do."),
+  drain: optional(Drain, "How the gateway stops."),
   forwarded: optional(Forwarded, "Whom to believe of where requests come from, and what to tell upstreams."),
   admin: optional(
     Admin,

@@ -17,7 +17,16 @@ import type { Config } from "./ConfigSchema.ts"
 import { adminRoutes, guarded } from "./internal/admin.ts"
 import { buildGeneration, type Generation } from "./internal/Generation.ts"
 import { makeKept } from "./internal/Kept.ts"
-import { type Answers, changes, closeAll, type Listening, of, openAll, reloadTls } from "./internal/Listening.ts"
+import {
+  type Answers,
+  changeAll,
+  changes,
+  closeAll,
+  type Listening,
+  of,
+  openAll,
+  staying
+} from "./internal/Listening.ts"
 import type { Plan } from "./internal/Plan.ts"
 
 /**
@@ -75,10 +84,10 @@ export const make = (
         const generation = yield* buildGeneration(next, kept)
         yield* Effect.gen(function*() {
           const opened = yield* openAll(next, changed.opened, answers)
-          yield* Effect.onError(reloadTls(next, changed.stay), () => closeAll(opened))
+          yield* Effect.onError(changeAll(next, changed.stay), () => closeAll(opened))
           const old = current
           current = generation
-          listening = [...changed.stay.map(([each, plan]) => ({ ...each, plan })), ...opened]
+          listening = [...changed.stay.map(([each, plan]) => staying(each, plan)), ...opened]
           yield* generation.resize
           yield* old.retire()
           yield* took(next.loaded.config)
