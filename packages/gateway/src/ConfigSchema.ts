@@ -13,6 +13,7 @@ import { Forwarded } from "./internal/forwardedSchema.ts"
 import { Group } from "./internal/groupSchema.ts"
 import { Drain, Limits, Listen } from "./internal/listenSchema.ts"
 import { Route } from "./internal/routeSchema.ts"
+import { Telemetry } from "./internal/telemetrySchema.ts"
 import { Upstream } from "./internal/upstreamSchema.ts"
 
 const Proxy = Schema.Struct({
@@ -83,7 +84,8 @@ export const ConfigSchema = Schema.Struct({
     Admin,
     "The API for operators, on an address of its own. Off unless it is here; \"admin: {}\" is all it takes."
   ),
-  log: optional(Log, "The program's own log, on stderr.")
+  log: optional(Log, "The program's own log, on stderr."),
+  telemetry: optional(Telemetry, "Traces, metrics and logs for a collector. Off unless it is here.")
 })
 
 /**

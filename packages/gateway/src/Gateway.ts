@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
+import type * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { CannotListen } from "./CannotListen.ts"
@@ -53,6 +54,8 @@ export interface Configs {
   readonly load: Effect.Effect<Plan, ConfigError>
   /** Is told of each config that was changed to. */
   readonly took: (config: Config) => Effect.Effect<void>
+  /** Is told where lines of the log are wanted besides. */
+  readonly logsTo?: ((logger: Logger.Logger<unknown, void> | undefined) => void) | undefined
 }
 
 /**
@@ -62,13 +65,14 @@ export interface Configs {
  * @since 0.1.0
  */
 export const make = (
-  { first, load, took }: Configs
+  { first, load, logsTo = () => {}, took }: Configs
 ): Effect.Effect<Gateway, ConfigError | CannotListen, Scope.Scope> =>
   Effect.gen(function*() {
     const kept = yield* makeKept
     let current: Generation = yield* buildGeneration(first, kept)
     // After the listeners: what is under way has ended by then.
     yield* Effect.addFinalizer(() => current.close())
+    logsTo(current.telemetry?.logger)
     let listening: ReadonlyArray<Listening> = []
     const addresses = () => of("gateway", listening).map(({ address }) => address)
     // Operators can see how it goes to the end.
@@ -87,6 +91,7 @@ export const make = (
           yield* Effect.onError(changeAll(next, changed.stay), () => closeAll(opened))
           const old = current
           current = generation
+          logsTo(current.telemetry?.logger)
           listening = [...changed.stay.map(([each, plan]) => staying(each, plan)), ...opened]
           yield* generation.resize
           yield* old.retire()
@@ -130,6 +135,9 @@ export const make = (
  */
 export const check = (plan: Plan): Effect.Effect<void, ConfigError> =>
   Effect.scoped(Effect.gen(function*() {
-    const generation = yield* buildGeneration(plan, yield* makeKept)
+    const { config, ...loaded } = plan.loaded
+    // A collector would have to be told something.
+    const silent = { ...plan, loaded: { ...loaded, config: { ...config, telemetry: {} } } }
+    const generation = yield* buildGeneration(silent, yield* makeKept)
     yield* generation.close()
   }))

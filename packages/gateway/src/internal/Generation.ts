@@ -10,11 +10,12 @@ import { ConfigError } from "../ConfigError.ts"
 import { AccessLog } from "./AccessLog.ts"
 import type { Path } from "./ConfigText.ts"
 import { fallbackOptions } from "./Fallback.ts"
-import { groupOf, type Kept, transportOf } from "./Kept.ts"
+import { groupOf, type Kept, telemetryOf, transportOf } from "./Kept.ts"
 import { stdout } from "./Lines.ts"
 import type { Plan } from "./Plan.ts"
 import { type Asked, hostOf, RouteIndex } from "./RouteIndex.ts"
 import type { RoutePlan } from "./RoutePlan.ts"
+import { spanned, type Telemetry } from "./Telemetry.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 type Answer = Effect.Effect<Response, never, HttpServerRequest | Scope.Scope>
@@ -35,6 +36,7 @@ export class Generation {
   readonly plan: Plan
   /** Those of the file. */
   readonly groups: ReadonlyArray<Group.Group>
+  readonly telemetry: Telemetry | undefined
   /** Gives the pools that others have made the size that this config says. */
   readonly resize: Effect.Effect<void>
   private readonly scope: Scope.Closeable
@@ -47,9 +49,11 @@ export class Generation {
     plan: Plan,
     groups: ReadonlyArray<{ readonly group: Group.Group; readonly resize: Effect.Effect<void> }>,
     scope: Scope.Closeable,
-    lookup: Lookup<Route>
+    lookup: Lookup<Route>,
+    telemetry: Telemetry | undefined
   ) {
     this.plan = plan
+    this.telemetry = telemetry
     const { access } = plan.loaded.config.log ?? {}
     this.access = access === undefined ? undefined : new AccessLog(access, stdout)
     this.groups = groups.map(({ group }) => group)
@@ -66,9 +70,11 @@ export class Generation {
     const scope = Context.get(context, Scope.Scope)
     const found = read && this.lookup.find(read, request.method, (name) => request.headers[name])
     const route = found === "ambiguous" ? undefined : found
-    const answer = read === undefined || found === "ambiguous"
+    const taken = read === undefined || found === "ambiguous"
       ? Effect.succeed(badRequest)
       : this.take(route, request, read, scope)
+    const tracer = this.telemetry?.tracer
+    const answer = tracer === undefined ? taken : spanned(tracer, request, route?.plan, taken)
     return this.access === undefined ? answer : this.access.of(request, route?.plan, scope, answer)
   })
 
@@ -186,7 +192,9 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         answers.set(route, Effect.provideContext(handler, services))
       }
       const lookup = new Lookup(plan, (route): Route => ({ plan: route, answer: answers.get(route) }))
-      return new Generation(plan, groups, scope, lookup)
+      const { otlp } = plan.loaded.config.telemetry ?? {}
+      const telemetry = otlp && (yield* telemetryOf(kept, otlp))
+      return new Generation(plan, groups, scope, lookup, telemetry)
     })
     return yield* build.pipe(
       Scope.provide(scope),

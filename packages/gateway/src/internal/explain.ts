@@ -59,8 +59,14 @@ const rowsOf = (
     ...rows,
     ["upstream", upstreamUrl(target, read)],
     ["group", target.group.path[0] === "groups" ? target.group.name : "none: no limits, no circuit"],
-    ["policies", policies(target).join(", ") || "none"]
+    ["policies", policies(target).join(", ") || "none"],
+    ...telemetryRows(plan)
   ]
+}
+
+const telemetryRows = ({ loaded: { config: { telemetry } } }: Plan): ReadonlyArray<ReadonlyArray<string>> => {
+  const { sample = 1, traces = true, url } = telemetry?.otlp ?? {}
+  return url === undefined || !traces ? [] : [["traces", `${sample === 1 ? "all" : `a share of ${sample}`}, to ${url}`]]
 }
 
 const upstreamUrl = (
