@@ -16,6 +16,7 @@ import type { CannotListen } from "./CannotListen.ts"
 import type { ConfigError } from "./ConfigError.ts"
 import type { Config } from "./ConfigSchema.ts"
 import { adminRoutes, guarded } from "./internal/admin.ts"
+import { takeConnects } from "./internal/connects.ts"
 import { buildGeneration, type Generation } from "./internal/Generation.ts"
 import { makeKept } from "./internal/Kept.ts"
 import {
@@ -93,6 +94,7 @@ export const make = (
           current = generation
           logsTo(current.telemetry?.logger)
           listening = [...changed.stay.map(([each, plan]) => staying(each, plan)), ...opened]
+          giveConnects(listening, current)
           yield* generation.resize
           yield* old.retire()
           yield* took(next.loaded.config)
@@ -120,12 +122,17 @@ export const make = (
       })
     }
     listening = yield* openAll(first, first.listeners, answers)
+    giveConnects(listening, current)
     const where = () =>
       [addresses().join(" and "), ...of("admin", listening).map(({ address }) => `for operators on ${address}`)].join(
         ", "
       )
     return { where: Effect.sync(where), reload }
   })
+
+const giveConnects = (listening: ReadonlyArray<Listening>, { begin, connects }: Generation): void => {
+  for (const { plan, server } of listening) takeConnects(server.node, connects.get(plan.key), begin)
+}
 
 /**
  * Builds all of a config that needs no network, and lets go of it again.

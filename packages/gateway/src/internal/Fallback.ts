@@ -7,6 +7,7 @@ import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
 import { groupOf, type Kept, transportOf } from "./Kept.ts"
+import { refusable } from "./refusable.ts"
 import type { FallbackPlan, Target } from "./RoutePlan.ts"
 
 type Answer = Effect.Effect<HttpServerResponse.HttpServerResponse, never, HttpServerRequest | Scope.Scope>
@@ -51,11 +52,13 @@ const otherOf = (
     const services = Context.make(Transport.Transport, yield* transportOf(kept, transport)).pipe(
       Context.add(Forwarded.Defaults, forwarded)
     )
-    const handler = Proxy.handler({
-      ...options,
-      group: built.group,
-      fallback: answer === undefined ? undefined : () => answer
-    })
+    const handler = yield* refusable(() =>
+      Proxy.handler({
+        ...options,
+        group: built.group,
+        fallback: answer === undefined ? undefined : () => answer
+      })
+    )
     return Effect.provideContext(handler, services)
   })
 

@@ -27,15 +27,16 @@ export const planOf = (loaded: Loaded, readFile: ReadFile): Effect.Effect<Plan, 
   Effect.suspend(() => {
     const { config, file } = loaded
     const problems = new Problems(loaded, readFile)
-    const listeners = [...listenerPlans(config, problems), ...adminPlans(config, problems)]
     const groups = Object.entries(config.groups ?? {}).map(([name, group]): GroupPlan => ({
       name,
       options: groupOptions(group),
       rateKey: rateKeyOf(group),
       path: ["groups", name]
     }))
+    const byName = new Map(groups.map((group) => [group.name, group]))
+    const listeners = [...listenerPlans(config, byName, problems), ...adminPlans(config, problems)]
     const upstreams = upstreamPlans(config, problems)
-    const routes = routePlans(config, new Map(groups.map((group) => [group.name, group])), upstreams, problems)
+    const routes = routePlans(config, byName, upstreams, problems)
     const proxies = proxyPlans(config, problems)
     const named = new Set(groups.map(({ name }) => name))
     const apart = (route: RoutePlan) => setApart(route, named)

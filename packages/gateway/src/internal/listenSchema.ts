@@ -27,11 +27,30 @@ const ListenTls = Schema.Struct({
   )
 })
 
+const Connect = Schema.Struct({
+  allow: required(
+    Schema.NonEmptyArray(F.text),
+    "Where they may go: host:port each. The host may be *.example.com or *, the port *. Anything else is a 403."
+  ),
+  ranges: optional(
+    Schema.Array(F.text),
+    "Networks that may be reached although they are not of the public internet, such as 10.1.0.0/16. None by default."
+  ),
+  group: optional(F.name, "Whose limits tunnels have. Without one they have none."),
+  timeout: optional(F.duration, "Bounds the time to the connection. 10s by default."),
+  idle: optional(F.duration, "How long no byte may move in either direction. 5m by default."),
+  total: optional(F.duration, "How long a tunnel may last. By default nothing bounds that.")
+})
+
 /** Where the gateway listens. */
 export const Listen = Schema.Struct({
   port: optional(F.whole(0, 65535), "9654 by default; 0 is any that is free."),
   host: optional(F.name, "The address. All of them by default."),
   http2: optional(F.flag, "Whether HTTP/2 is spoken besides HTTP/1.1. true by default."),
+  connect: optional(
+    Connect,
+    "Lets clients open tunnels to elsewhere by CONNECT. Whoever can reach the address can use it. Off by default."
+  ),
   tls: optional(ListenTls, "Without it, connections are not encrypted.")
 })
 
