@@ -5,7 +5,13 @@ import { PassThrough, type Readable } from "node:stream"
 import { finished } from "node:stream/promises"
 import { StaleAnswers, type StaleOptions } from "../../packages/gateway/src/internal/StaleAnswers.ts"
 
-const limits: StaleOptions = { maxAge: 60_000, maxEntries: 100, maxBytes: 100_000, maxBodySize: 10_000 }
+const limits: StaleOptions = {
+  maxAge: 60_000,
+  maxEntries: 100,
+  maxBytes: 100_000,
+  maxBodySize: 10_000,
+  ignoreHeaders: ["X-App"]
+}
 
 const asking = (
   headers: Record<string, string> = {},
@@ -69,7 +75,7 @@ describe("StaleAnswers", () => {
       const { answers, found } = clocked()
       answers.keep(answering("public"), asking())
       assert.isUndefined(found(asking({ authorization: "Bearer a" })))
-      assert.strictEqual(found(asking({ "user-agent": "a", "sec-fetch-user": "?1" })), "public")
+      assert.strictEqual(found(asking({ "user-agent": "a", "sec-fetch-user": "?1", "accept-charset": "x" })), "public")
     })
   })
 
@@ -107,6 +113,38 @@ describe("StaleAnswers", () => {
       answers.keep(answering("a"), asking({ "cache-control": "no-store" }))
       assert.isUndefined(found())
     })
+  })
+
+  describe("a header that nobody knows", () => {
+    const as = (headers: Record<string, string>) => asking({ "x-acme": "1", ...headers })
+
+    it("is not kept with, and not given to, unless the answer is for everybody", () => {
+      const { answers, found } = clocked()
+      answers.keep(answering("a"), as({}))
+      assert.isUndefined(found())
+      answers.keep(answering("b"), asking())
+      assert.deepStrictEqual([found(), found(as({}))], ["b", undefined])
+      answers.keep(answering("c", { "cache-control": "public" }), as({}))
+      assert.deepStrictEqual([found(), found(as({}))], ["c", "c"])
+      assert.isUndefined(found(as({ cookie: "a" })))
+    })
+
+    it("is kept with if the answer varies by it, and if it makes no difference", () => {
+      const { answers, found } = clocked()
+      answers.keep(answering("a", { vary: "X-Acme" }), as({}))
+      assert.deepStrictEqual([found(), found(as({})), found(asking({ "x-acme": "2" }))], [undefined, "a", undefined])
+      answers.keep(answering("b"), asking({ "x-app": "1" }, { url: "/b" }))
+      assert.strictEqual(found(asking({}, { url: "/b" })), "b")
+    })
+  })
+
+  it("what is encoded, or for one origin, is given to those who asked so, whether or not it says so", () => {
+    const { answers, found } = clocked()
+    answers.keep(answering("gz", { "content-encoding": "gzip" }), asking({ "accept-encoding": "gzip" }))
+    assert.deepStrictEqual([found(), found(asking({ "accept-encoding": "gzip" }))], [undefined, "gz"])
+    answers.keep(answering("a", { "access-control-allow-origin": "http://a" }), asking({ origin: "http://a" }))
+    assert.strictEqual(found(asking({ origin: "http://a" })), "a")
+    assert.isUndefined(found(asking({ origin: "http://b" })))
   })
 
   it("host, path, query and method tell requests apart", () => {

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Http2 from "node:http2"
 import type { AddressInfo } from "node:net"
 import { WebSocket, WebSocketServer } from "ws"
 import type { HttpMessage } from "../harness/HttpMessage.ts"
@@ -192,6 +193,26 @@ describe("fallback of a route in the file", { timeout: 30_000 }, () => {
         assert.strictEqual((yield* ask(`${origin}/a`, { headers: { cookie: "a=b" } })).body, "other")
         yield* other.kill
         assert.strictEqual((yield* ask(`${origin}/b`)).status, 503)
+      }))
+
+    it.live("over HTTP/2, too, hosts are told apart", () =>
+      Effect.gen(function*() {
+        const up = yield* RawUpstream.answering(() => response("of a"))
+        const { origin } = yield* started(route(up.url, "{ stale: true, status: 503 }"))
+        const session = yield* Effect.acquireRelease(
+          Effect.sync(() => Http2.connect(origin)),
+          (session) => Effect.sync(() => session.destroy())
+        )
+        const get = (authority: string) =>
+          Effect.callback<string>((resume) => {
+            let body = ""
+            session.request({ ":path": "/", ":authority": authority }).setEncoding("utf8")
+              .on("data", (text: string) => (body += text)).once("end", () => resume(Effect.succeed(body)))
+          })
+        assert.strictEqual(yield* get("a.test"), "of a")
+        yield* up.kill
+        assert.strictEqual(yield* get("a.test"), "of a")
+        assert.strictEqual(yield* get("b.test"), "")
       }))
 
     it.live("an answer that comes in pieces is passed on as it comes, and kept when it was whole", () =>

@@ -3,6 +3,7 @@ import * as HttpBody from "effect/http/HttpBody"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { pipeline, Readable } from "node:stream"
 import { type Directives, directivesOf, lifetimeOf } from "./cacheControl.ts"
+import { saysWhoItIs, unusualOf } from "./requestHeaders.ts"
 import { Tap } from "./Tap.ts"
 
 /** In milliseconds, entries and bytes. */
@@ -11,6 +12,8 @@ export interface StaleOptions {
   readonly maxEntries: number
   readonly maxBytes: number
   readonly maxBodySize: number
+  /** What makes no difference to answers. */
+  readonly ignoreHeaders: ReadonlyArray<string>
 }
 
 interface Kept {
@@ -24,6 +27,8 @@ interface Kept {
   readonly age: number
   /** How old it may be here, in milliseconds. */
   readonly maxAge: number
+  /** Whether it says that it is for everybody. */
+  readonly isPublic: boolean
 }
 
 // One that says to vary by something that is never the same would push out all others.
@@ -35,6 +40,7 @@ const maxVariants = 32
  */
 export class StaleAnswers {
   private readonly options: StaleOptions
+  private readonly ignored: ReadonlySet<string>
   private readonly now: () => number
   /** By host and target; of each, the one that came last is last. */
   private readonly kept = new Map<string, Array<Kept>>()
@@ -45,6 +51,7 @@ export class StaleAnswers {
 
   constructor(options: StaleOptions, now: () => number = () => performance.now()) {
     this.options = options
+    this.ignored = new Set(options.ignoreHeaders.map((name) => name.toLowerCase()))
     this.now = now
   }
 
@@ -66,6 +73,7 @@ export class StaleAnswers {
       return response
     }
     if (directivesOf(source.headers["cache-control"]).has("no-store")) return response
+    if (!directives.has("public") && !this.isOrdinary(request, vary)) return response
     return this.copied(response, (body) => this.put(key, response.headers, body, vary, directives))
   }
 
@@ -73,8 +81,9 @@ export class StaleAnswers {
   find(request: Rewrite.ProxyRequest): HttpServerResponse.HttpServerResponse | undefined {
     const { source } = request
     if (source.method !== "GET" || request.method !== "GET" || saysWhoItIs(source.headers)) return undefined
-    const found = this.kept.get(keyOf(request))?.findLast(({ vary }) =>
+    const found = this.kept.get(keyOf(request))?.findLast(({ isPublic, vary }) =>
       vary.every(([name, value]) => valueOf(request.headers, name) === value)
+      && (isPublic || this.isOrdinary(request, vary))
     )
     if (found === undefined) return undefined
     const { age, body, came, headers, maxAge } = found
@@ -90,6 +99,11 @@ export class StaleAnswers {
       )
     )
     return HttpServerResponse.uint8Array(body, { status: 200, headers: fields, contentType })
+  }
+
+  // Whether nothing makes a difference between this request and others but what the answer says.
+  private isOrdinary({ source }: Rewrite.ProxyRequest, vary: Kept["vary"]): boolean {
+    return unusualOf(source.headers).every((name) => this.ignored.has(name) || vary.some(([named]) => named === name))
   }
 
   private copied(response: Rewrite.ProxyResponse, put: (body: Uint8Array) => void): Rewrite.ProxyResponse {
@@ -149,7 +163,8 @@ export class StaleAnswers {
       size,
       came: this.now(),
       age,
-      maxAge: Math.min(this.options.maxAge, lifetime)
+      maxAge: Math.min(this.options.maxAge, lifetime),
+      isPublic: directives.has("public")
     }
     this.kept.delete(key)
     this.kept.set(key, [...others, kept])
@@ -187,15 +202,6 @@ const keyOf = ({ source }: Rewrite.ProxyRequest): string =>
 // RFC 9110, section 9.2.1.
 const isSafe = (method: string): boolean => /^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/.test(method)
 
-// What a proxy before this one may have written of who it has let in, too.
-const credentials =
-  /auth|cookie|token|secret|password|api-?key|session|credential|jwt|assertion|identity|cert|account|tenant|e-?mail|user/
-
-const saysWhoItIs = (headers: { readonly [name: string]: string | undefined }): boolean =>
-  Object.keys(headers).some((name) =>
-    credentials.test(name) && name !== "user-agent" && !name.startsWith(":") && !name.startsWith("sec-")
-  )
-
 // What was there for everybody is not any more.
 const isNews = (status: number): boolean =>
   status === 200 || (status >= 300 && status < 400 && status !== 304) || /^(?:401|403|404|410)$/.test(String(status))
@@ -209,9 +215,13 @@ const valueOf = (headers: HeaderList.HeaderList, name: string): string => Header
 
 /** `undefined` if it is for this request alone. */
 const varyOf = (response: HeaderList.HeaderList, request: HeaderList.HeaderList): Kept["vary"] | undefined => {
-  const names = HeaderList.getAll(response, "vary").join().toLowerCase().split(",").map((name) => name.trim())
-  if (names.includes("*")) return undefined
-  return names.filter((name) => name !== "").map((name) => [name, valueOf(request, name)])
+  const names = new Set(HeaderList.getAll(response, "vary").join().toLowerCase().split(",").map((name) => name.trim()))
+  if (names.has("*")) return undefined
+  // What many forget to say.
+  if (HeaderList.get(response, "content-encoding") !== undefined) names.add("accept-encoding")
+  if ((HeaderList.get(response, "access-control-allow-origin") ?? "*") !== "*") names.add("origin")
+  names.delete("")
+  return Array.from(names, (name) => [name, valueOf(request, name)])
 }
 
 const same = (a: Kept["vary"], b: Kept["vary"]): boolean => JSON.stringify(a) === JSON.stringify(b)

@@ -78,7 +78,7 @@ const upstreamUrl = (
 }
 
 /** From the outside in. */
-const policies = (
+export const policies = (
   { circuit: shared, fallback, group, options, tunnels }: Extract<Target, { _tag: "proxy" }>
 ): ReadonlyArray<string> => {
   const found: Array<string> = []

@@ -57,14 +57,16 @@ export const fallbackPlan = (
 
 const staleOptions = (stale: FallbackConfig["stale"]): StaleOptions | undefined => {
   if (stale === undefined || stale === false) return undefined
-  const { max_age = "1h", max_body_size, max_bytes = 16 * 1024 * 1024, max_entries = 1000 } = stale === true
-    ? {}
-    : stale
+  const { ignore_headers = [], max_age = "1h", max_body_size, max_bytes = 16 * 1024 * 1024, max_entries = 1000 } =
+    stale === true
+      ? {}
+      : stale
   return {
     maxAge: time(max_age)!,
     maxEntries: max_entries,
     maxBytes: max_bytes,
-    maxBodySize: Math.min(max_body_size ?? 1024 * 1024, max_bytes)
+    maxBodySize: Math.min(max_body_size ?? 1024 * 1024, max_bytes),
+    ignoreHeaders: ignore_headers
   }
 }
 

@@ -6,7 +6,11 @@ const Stale = Schema.Struct({
   max_age: optional(F.duration, "How old an answer may be, from when it came. 1h by default."),
   max_entries: optional(F.whole(1), "How many are kept; the oldest one makes room. 1000 by default."),
   max_bytes: optional(F.whole(1), "How much they are together, in bytes. 16777216 by default, 16 MiB."),
-  max_body_size: optional(F.whole(1), "Of one of them, in bytes; a longer one is not kept. 1048576 by default, 1 MiB.")
+  max_body_size: optional(F.whole(1), "Of one of them, in bytes; a longer one is not kept. 1048576 by default, 1 MiB."),
+  ignore_headers: optional(
+    Schema.Array(F.fieldName),
+    "Headers of requests that make no difference. With any other unusual one, only answers that say public, or vary by it, are kept and given."
+  )
 })
 
 const Other = Schema.Struct({
