@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type { AddressInfo } from "node:net"
 import { WebSocket, WebSocketServer } from "ws"
@@ -112,6 +113,35 @@ describe("fallback of a route in the file", { timeout: 30_000 }, () => {
         const { url } = yield* other
         const { origin } = yield* started(route(yield* dead, `{ upstream: ${url}, status: 503 }`))
         assert.strictEqual((yield* ask(origin, { method: "POST", body: "a body" })).body, "other a body")
+      }))
+
+    it.live("a body that is held back until it is wanted is asked for by the other one", () =>
+      Effect.gen(function*() {
+        const { url } = yield* other
+        const { origin } = yield* started(route(yield* dead, `{ upstream: ${url}, status: 503 }`))
+        const body = yield* Effect.callback<string>((resume) => {
+          const request = Http.request(origin, {
+            method: "POST",
+            headers: { expect: "100-continue", "content-length": 6 }
+          })
+          let text = ""
+          request.once("continue", () => request.end("a body")).once("response", (answer) => {
+            answer.setEncoding("utf8").on("data", (part: string) => (text += part)).once("end", () =>
+              resume(Effect.succeed(text)))
+          }).flushHeaders()
+        })
+        assert.strictEqual(body, "other a body")
+      }))
+
+    it.live("what the pool or a circuit refused goes there with its body, too", () =>
+      Effect.gen(function*() {
+        const { seen, url } = yield* other
+        const groups = "groups: { a: { pool: { max_concurrent: 9 }, rate_limit: { limit: 1, window: 1h } } }\n"
+        const up = yield* RawUpstream.answering(() => response("own"))
+        const { origin } = yield* started(`${groups}${route(up.url, `{ upstream: ${url} }`)}    group: a\n`)
+        const post = Effect.map(ask(origin, { method: "POST", body: "x" }), ({ body }) => body)
+        assert.deepStrictEqual([yield* post, yield* post], ["own", "other x"])
+        assert.strictEqual(seen.length, 1)
       }))
 
     it.live("a request whose body is gone has the answer behind it, and one without a body another upstream", () =>
