@@ -57,7 +57,14 @@ describe("the admin API", { concurrent: false }, () => {
       assert.deepStrictEqual(groups.map(({ group }: { readonly group: string }) => group), ["users", "plain"])
       assert.strictEqual(groups[0].total.calls, 1)
       assert.deepStrictEqual(yield* json(`${program.admin}/api/routes`), [
-        { at: "routes[0]", name: "users", matches: "/", goes: url, group: "users" }
+        {
+          at: "routes[0]",
+          name: "users",
+          matches: "/",
+          goes: url,
+          group: "users",
+          policies: ["circuit", "pool 3 and 0 waiting"]
+        }
       ])
       const shown = yield* json(`${program.admin}/api/config`)
       assert.deepStrictEqual(shown.routes[0].request_headers, { set: { authorization: "<redacted>" } })

@@ -67,7 +67,8 @@ describe("retries of a route in the file", { timeout: 30_000 }, () => {
     [`{ ${quick}, statuses: true }`, "POST", 1],
     [`{ ${quick}, statuses: true, methods: post }`, "POST", 3],
     [`{ ${quick}, statuses: true, methods: [POST, PATCH] }`, "GET", 1],
-    [`{ ${quick}, statuses: true, attempts: 9 }`, "GET", 4]
+    [`{ ${quick}, statuses: true, attempts: 9 }`, "GET", 4],
+    [`{ ${quick}, statuses: true, failures: connect }`, "GET", 3]
   ]
   for (const [retries, method, attempts] of cases) {
     it.live(`retries: ${retries}: a ${method} is sent ${attempts} times`, () =>

@@ -50,7 +50,7 @@ export const wrong: ReadonlyArray<readonly [name: string, text: string, message:
   [
     "a misspelt key",
     "prot: 9654\n",
-    `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, found "prot" (did you mean port?)
+    `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, telemetry, found "prot" (did you mean port?)
   |
 1 | prot: 9654
   | ^^^^
@@ -365,7 +365,7 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
   [
     "a retry as a program spells it",
     "routes:\n  - upstream: http://a\n    retries: { times: 2 }\n",
-    `blackgate.yml:3:16: routes[0].retries.times: expected one of attempts, backoff, statuses, methods, attempt_timeout, found "times"
+    `blackgate.yml:3:16: routes[0].retries.times: expected one of attempts, backoff, failures, statuses, max_retry_after, wait_for, methods, attempt_timeout, found "times"
   |
 3 |     retries: { times: 2 }
   |                ^^^^^
@@ -435,7 +435,7 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
   [
     "many things at once",
     "prot: 1\nlog: { level: loud }\nproxies:\n  - nam: a\n    upstream_url: 3\n",
-    `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, found "prot" (did you mean port?)
+    `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, telemetry, found "prot" (did you mean port?)
   |
 1 | prot: 1
   | ^^^^

@@ -57,7 +57,9 @@ export const Route = Schema.Struct({
   matches: Schema.String,
   goes: Schema.String,
   /** `null` for one without limits. */
-  group: Schema.NullOr(Schema.String)
+  group: Schema.NullOr(Schema.String),
+  /** From the outside in, as `blackgate routes --explain` says them. */
+  policies: Schema.Array(Schema.String)
 })
 
 /**

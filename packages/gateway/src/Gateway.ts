@@ -9,15 +9,26 @@
 import * as Effect from "effect/Effect"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServer from "effect/http/HttpServer"
+import type * as Logger from "effect/Logger"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { CannotListen } from "./CannotListen.ts"
 import type { ConfigError } from "./ConfigError.ts"
 import type { Config } from "./ConfigSchema.ts"
 import { adminRoutes, guarded } from "./internal/admin.ts"
+import { takeConnects } from "./internal/connects.ts"
 import { buildGeneration, type Generation } from "./internal/Generation.ts"
 import { makeKept } from "./internal/Kept.ts"
-import { type Answers, changes, closeAll, type Listening, of, openAll, reloadTls } from "./internal/Listening.ts"
+import {
+  type Answers,
+  changeAll,
+  changes,
+  closeAll,
+  type Listening,
+  of,
+  openAll,
+  staying
+} from "./internal/Listening.ts"
 import type { Plan } from "./internal/Plan.ts"
 
 /**
@@ -44,6 +55,8 @@ export interface Configs {
   readonly load: Effect.Effect<Plan, ConfigError>
   /** Is told of each config that was changed to. */
   readonly took: (config: Config) => Effect.Effect<void>
+  /** Is told where lines of the log are wanted besides. */
+  readonly logsTo?: ((logger: Logger.Logger<unknown, void> | undefined) => void) | undefined
 }
 
 /**
@@ -53,13 +66,14 @@ export interface Configs {
  * @since 0.1.0
  */
 export const make = (
-  { first, load, took }: Configs
+  { first, load, logsTo = () => {}, took }: Configs
 ): Effect.Effect<Gateway, ConfigError | CannotListen, Scope.Scope> =>
   Effect.gen(function*() {
     const kept = yield* makeKept
     let current: Generation = yield* buildGeneration(first, kept)
     // After the listeners: what is under way has ended by then.
     yield* Effect.addFinalizer(() => current.close())
+    logsTo(current.telemetry?.logger)
     let listening: ReadonlyArray<Listening> = []
     const addresses = () => of("gateway", listening).map(({ address }) => address)
     // Operators can see how it goes to the end.
@@ -75,10 +89,12 @@ export const make = (
         const generation = yield* buildGeneration(next, kept)
         yield* Effect.gen(function*() {
           const opened = yield* openAll(next, changed.opened, answers)
-          yield* Effect.onError(reloadTls(next, changed.stay), () => closeAll(opened))
+          yield* Effect.onError(changeAll(next, changed.stay), () => closeAll(opened))
           const old = current
           current = generation
-          listening = [...changed.stay.map(([each, plan]) => ({ ...each, plan })), ...opened]
+          logsTo(current.telemetry?.logger)
+          listening = [...changed.stay.map(([each, plan]) => staying(each, plan)), ...opened]
+          giveConnects(listening, current)
           yield* generation.resize
           yield* old.retire()
           yield* took(next.loaded.config)
@@ -106,12 +122,17 @@ export const make = (
       })
     }
     listening = yield* openAll(first, first.listeners, answers)
+    giveConnects(listening, current)
     const where = () =>
       [addresses().join(" and "), ...of("admin", listening).map(({ address }) => `for operators on ${address}`)].join(
         ", "
       )
     return { where: Effect.sync(where), reload }
   })
+
+const giveConnects = (listening: ReadonlyArray<Listening>, { begin, connects }: Generation): void => {
+  for (const { plan, server } of listening) takeConnects(server.node, connects.get(plan.key), begin)
+}
 
 /**
  * Builds all of a config that needs no network, and lets go of it again.
@@ -121,6 +142,9 @@ export const make = (
  */
 export const check = (plan: Plan): Effect.Effect<void, ConfigError> =>
   Effect.scoped(Effect.gen(function*() {
-    const generation = yield* buildGeneration(plan, yield* makeKept)
+    const { config, ...loaded } = plan.loaded
+    // A collector would have to be told something.
+    const silent = { ...plan, loaded: { ...loaded, config: { ...config, telemetry: {} } } }
+    const generation = yield* buildGeneration(silent, yield* makeKept)
     yield* generation.close()
   }))

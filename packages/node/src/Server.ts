@@ -23,11 +23,10 @@ import { HttpServer } from "effect/http/HttpServer"
 import type { ServeError } from "effect/http/HttpServerError"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Layer from "effect/Layer"
-import * as Schema from "effect/Schema"
 import type * as Http from "node:http"
 import { clientCertificateOf } from "./internal/clientCertificateOf.ts"
 import { Listener } from "./internal/Listener.ts"
-import { tlsServer } from "./internal/tls.ts"
+import { changeSchema, limitsOf, schema, tlsOf, tlsSchema } from "./internal/serverOptions.ts"
 
 /**
  * A certificate and its key, in PEM.
@@ -111,44 +110,6 @@ export interface Options {
   readonly drainTimeout?: Duration.Input | undefined
 }
 
-const pem = Schema.String.check(
-  Schema.makeFilter((text: string) => text.includes("-----BEGIN ") ? undefined : "expected PEM")
-)
-
-const tlsSchema = Schema.Struct({
-  certificates: Schema.NonEmptyArray(
-    Schema.Struct({ cert: pem, key: pem, passphrase: Schema.optional(Schema.String) })
-  ),
-  minVersion: Schema.optional(Schema.Literals(["TLSv1.2", "TLSv1.3"])),
-  ciphers: Schema.optional(Schema.String),
-  client: Schema.optional(
-    Schema.Struct({
-      ca: Schema.Union([pem, Schema.NonEmptyArray(pem)]),
-      mode: Schema.optional(Schema.Literals(["required", "optional"]))
-    })
-  )
-})
-
-const schema = Schema.Struct({
-  port: Schema.optional(InvalidOptions.whole(0)),
-  host: Schema.optional(Schema.String),
-  tls: Schema.optional(tlsSchema),
-  http2: Schema.optional(Schema.Boolean),
-  maxHeaderBytes: Schema.optional(InvalidOptions.whole(1)),
-  maxHeaders: Schema.optional(InvalidOptions.whole(1)),
-  maxUri: Schema.optional(InvalidOptions.whole(1)),
-  maxBodySize: Schema.optional(InvalidOptions.whole(0)),
-  maxConnections: Schema.optional(InvalidOptions.whole(1)),
-  maxRequestsPerConnection: Schema.optional(InvalidOptions.whole(1)),
-  maxConcurrentStreams: Schema.optional(InvalidOptions.whole(1)),
-  headTimeout: Schema.optional(InvalidOptions.duration),
-  bodyTimeout: Schema.optional(InvalidOptions.duration),
-  stallTimeout: Schema.optional(InvalidOptions.duration),
-  keepAlive: Schema.optional(InvalidOptions.duration),
-  drainDelay: Schema.optional(InvalidOptions.duration),
-  drainTimeout: Schema.optional(InvalidOptions.duration)
-})
-
 /**
  * The server that is running.
  *
@@ -158,6 +119,11 @@ const schema = Schema.Struct({
 export class Server extends Context.Service<Server, {
   /** New certificates, and whatever else TLS has, for connections to come; those there are go on with what they have. */
   readonly reload: (tls: Tls) => Effect.Effect<void, InvalidOptions.InvalidOptions>
+  /**
+   * Other limits, another drain, other or no TLS, without closing anything: what is left out is as it is by default. TLS, `http2` and the
+   * limits of heads hold for connections to come, all else at once. If it is refused, nothing changes.
+   */
+  readonly change: (options: Omit<Options, "host" | "port">) => Effect.Effect<void, InvalidOptions.InvalidOptions>
   /** Whether it takes requests, and has not been told to stop: what a readiness probe asks. */
   readonly isReady: Effect.Effect<boolean>
   /** Ends when the server is told to stop, before it refuses anything. */
@@ -221,15 +187,30 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
         limitsOf(options),
         (line) => void Effect.runForkWith(context)(Effect.logWarning(line))
       )
-      const setTls = (tls: Tls) => encrypt(listener, options, tls)
-      if (options.tls !== undefined) yield* Effect.orDie(setTls(options.tls))
+      let current = options
+      const change = (next: Options, before: Options | undefined) =>
+        Effect.map(tlsOf(next, listener, before), (tls) => {
+          listener.change(limitsOf(next))
+          listener.arrivals.use(tls)
+          current = next
+        })
+      listener.arrivals.use(yield* Effect.orDie(tlsOf(options, listener, undefined)))
       const stopping = Deferred.makeUnsafe<void>()
-      const server = yield* listen(listener, options, stopping, context)
+      const server = yield* listen(listener, options, () => current, stopping, context)
       return Context.make(HttpServer, server).pipe(Context.add(Server, {
         reload: (tls) =>
-          options.tls === undefined
+          current.tls === undefined
             ? Effect.fail(new InvalidOptions.InvalidOptions({ subject: "Server.reload", problem: "it has no tls" }))
-            : Effect.andThen(InvalidOptions.check("Server.reload", tlsSchema, tls), setTls(tls)),
+            : Effect.andThen(
+              InvalidOptions.check("Server.reload", tlsSchema, tls),
+              // Even where it is the same as before: old sessions are not resumed.
+              Effect.suspend(() => change({ ...current, tls }, undefined))
+            ),
+        change: (options) =>
+          Effect.andThen(
+            InvalidOptions.check("Server.change", changeSchema, options),
+            Effect.suspend(() => change(options, current))
+          ),
         isReady: Effect.sync(() => listener.front.listenerCount("request") > 0 && !Deferred.isDoneUnsafe(stopping)),
         stopping: Deferred.await(stopping),
         connections: Effect.sync(() => listener.arrivals.connections.size),
@@ -239,55 +220,23 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
     NodeHttpServer.layerHttpServices
   )
 
-const millis = (given: Duration.Input | undefined, otherwise: Duration.Input): number =>
-  Duration.toMillis(given ?? otherwise)
-
-const limitsOf = (options: Options) => ({
-  http2: options.http2 ?? true,
-  maxHeaderBytes: options.maxHeaderBytes ?? 16 * 1024,
-  maxHeaders: options.maxHeaders ?? 100,
-  maxUri: options.maxUri ?? 8 * 1024,
-  maxBodySize: options.maxBodySize ?? Infinity,
-  maxConnections: options.maxConnections ?? Infinity,
-  maxRequestsPerConnection: options.maxRequestsPerConnection ?? 10_000,
-  maxConcurrentStreams: options.maxConcurrentStreams ?? 100,
-  headTimeout: millis(options.headTimeout, "10 seconds"),
-  bodyTimeout: millis(options.bodyTimeout, "30 seconds"),
-  stallTimeout: millis(options.stallTimeout, "60 seconds"),
-  keepAlive: millis(options.keepAlive, "60 seconds")
-})
-
-const encrypt = (
-  listener: Listener,
-  { headTimeout, http2 }: Options,
-  tls: Tls
-): Effect.Effect<void, InvalidOptions.InvalidOptions> =>
-  Effect.try({
-    try: () =>
-      listener.arrivals.use(
-        tlsServer(tls, millis(headTimeout, "10 seconds"), http2 === false ? ["http/1.1"] : ["h2", "http/1.1"])
-      ),
-    catch: (cause) =>
-      new InvalidOptions.InvalidOptions({ subject: "Server", problem: `tls: ${(cause as Error).message}` })
-  })
-
 /** Effect's server on our listener, whose closing drains it. */
 const listen = (
   listener: Listener,
   options: Options,
+  current: () => Options,
   stopping: Deferred.Deferred<void>,
   context: Context.Context<never>
 ) => {
-  const delay = millis(options.drainDelay, 0)
-  const timeout = millis(options.drainTimeout, "30 seconds")
   const drain = Effect.gen(function*() {
+    const { drainDelay = 0, drainTimeout = "30 seconds" } = current()
     yield* Deferred.succeed(stopping, undefined)
     listener.retire()
-    yield* Effect.sleep(delay)
+    yield* Effect.sleep(drainDelay)
     const closed = Effect.callback<void>((resume) => listener.close(() => resume(Effect.void)))
     yield* Effect.raceFirst(
       closed,
-      Effect.andThen(Effect.sleep(timeout), Effect.andThen(Effect.sync(() => listener.destroy()), Effect.never))
+      Effect.andThen(Effect.sleep(drainTimeout), Effect.andThen(Effect.sync(() => listener.destroy()), Effect.never))
     )
   })
   // The part of Node's servers that Effect uses.
@@ -301,7 +250,7 @@ const listen = (
     port: options.port ?? 0,
     host: options.host,
     // The drain ends by itself.
-    gracefulShutdownTimeout: delay + timeout + 60_000
+    gracefulShutdownTimeout: Duration.infinity
   })
 }
 

@@ -1,4 +1,4 @@
-import { type Group, InvalidOptions } from "@blackgate/core"
+import type { Group, InvalidOptions } from "@blackgate/core"
 import { Forwarded, Proxy, RequestPath, Transport } from "@blackgate/http"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -6,14 +6,19 @@ import * as Exit from "effect/Exit"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
+import type { EventEmitter } from "node:events"
 import { ConfigError } from "../ConfigError.ts"
 import { AccessLog } from "./AccessLog.ts"
 import type { Path } from "./ConfigText.ts"
-import { groupOf, type Kept, transportOf } from "./Kept.ts"
+import { makeConnects } from "./connects.ts"
+import { fallbackOptions } from "./Fallback.ts"
+import { groupOf, type Kept, telemetryOf, transportOf } from "./Kept.ts"
 import { stdout } from "./Lines.ts"
 import type { Plan } from "./Plan.ts"
+import { refusable } from "./refusable.ts"
 import { type Asked, hostOf, RouteIndex } from "./RouteIndex.ts"
 import type { RoutePlan } from "./RoutePlan.ts"
+import { spanned, type Telemetry } from "./Telemetry.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 type Answer = Effect.Effect<Response, never, HttpServerRequest | Scope.Scope>
@@ -34,6 +39,9 @@ export class Generation {
   readonly plan: Plan
   /** Those of the file. */
   readonly groups: ReadonlyArray<Group.Group>
+  /** Whoever answers CONNECT, by the key of the listener. */
+  readonly connects: ReadonlyMap<string, EventEmitter>
+  readonly telemetry: Telemetry | undefined
   /** Gives the pools that others have made the size that this config says. */
   readonly resize: Effect.Effect<void>
   private readonly scope: Scope.Closeable
@@ -46,9 +54,13 @@ export class Generation {
     plan: Plan,
     groups: ReadonlyArray<{ readonly group: Group.Group; readonly resize: Effect.Effect<void> }>,
     scope: Scope.Closeable,
-    lookup: Lookup<Route>
+    lookup: Lookup<Route>,
+    connects: ReadonlyMap<string, EventEmitter>,
+    telemetry: Telemetry | undefined
   ) {
     this.plan = plan
+    this.connects = connects
+    this.telemetry = telemetry
     const { access } = plan.loaded.config.log ?? {}
     this.access = access === undefined ? undefined : new AccessLog(access, stdout)
     this.groups = groups.map(({ group }) => group)
@@ -65,9 +77,11 @@ export class Generation {
     const scope = Context.get(context, Scope.Scope)
     const found = read && this.lookup.find(read, request.method, (name) => request.headers[name])
     const route = found === "ambiguous" ? undefined : found
-    const answer = read === undefined || found === "ambiguous"
+    const taken = read === undefined || found === "ambiguous"
       ? Effect.succeed(badRequest)
       : this.take(route, request, read, scope)
+    const tracer = this.telemetry?.tracer
+    const answer = tracer === undefined ? taken : spanned(tracer, request, route?.plan, taken)
     return this.access === undefined ? answer : this.access.of(request, route?.plan, scope, answer)
   })
 
@@ -88,6 +102,12 @@ export class Generation {
     this.underWay--
     return this.closeIfOver()
   })
+
+  /** A tunnel is under way; to be told when it is closed. */
+  readonly begin = (): () => void => {
+    this.underWay++
+    return () => void Effect.runFork(this.left)
+  }
 
   /** No more requests come. */
   retire(): Effect.Effect<void> {
@@ -164,28 +184,38 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         const services = Context.make(Transport.Transport, transport).pipe(
           Context.add(Forwarded.Defaults, plan.forwarded)
         )
+        const tunnels = target.tunnels &&
+          (yield* orConfigError(plan, target.tunnels.path, groupOf(kept, target.tunnels)))
+        const upgrade = tunnels === undefined
+          ? target.options.upgrade
+          : upgradeIn(tunnels.group, target.options.upgrade)
+        const fallback = yield* orConfigError(plan, route.path, fallbackOptions(target, kept, plan.forwarded))
         const handler = yield* orConfigError(
           plan,
           route.path,
-          Effect.suspend(() => {
-            try {
-              return Effect.succeed(Proxy.handler({ ...target.options, group }))
-            } catch (refused) {
-              // What else would be thrown is no mistake of the file.
-              return refused instanceof InvalidOptions.InvalidOptions ? Effect.fail(refused) : Effect.die(refused)
-            }
-          })
+          refusable(() => Proxy.handler({ ...target.options, ...fallback, upgrade, group }))
         )
         answers.set(route, Effect.provideContext(handler, services))
       }
       const lookup = new Lookup(plan, (route): Route => ({ plan: route, answer: answers.get(route) }))
-      return new Generation(plan, groups, scope, lookup)
+      const connects = new Map<string, EventEmitter>()
+      for (const { connect, key, path } of plan.listeners) {
+        if (connect === undefined) continue
+        const { group } = yield* orConfigError(plan, connect.group.path, groupOf(kept, connect.group))
+        connects.set(key, yield* orConfigError(plan, [...path, "connect"], makeConnects(connect, group)))
+      }
+      const { otlp } = plan.loaded.config.telemetry ?? {}
+      const telemetry = otlp && (yield* telemetryOf(kept, otlp))
+      return new Generation(plan, groups, scope, lookup, connects, telemetry)
     })
     return yield* build.pipe(
       Scope.provide(scope),
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
   })
+
+const upgradeIn = (group: Group.Group, upgrade: Proxy.Options["upgrade"]) =>
+  typeof upgrade === "object" ? { ...upgrade, group } : { group }
 
 const orConfigError = <A, R>(
   { loaded: { file, place } }: Plan,
@@ -194,8 +224,10 @@ const orConfigError = <A, R>(
 ): Effect.Effect<A, ConfigError, R> =>
   Effect.mapError(effect, ({ problem }) => {
     const problems = inSnakeCase(problem).split("; ").map((each) => {
-      const [, option, message = each] = /^([a-z_.]+): (.*)$/s.exec(each) ?? []
-      const at = option === undefined ? path : [...path, ...option.split(".")]
+      const [, option, message = each] = /^([a-z_.\d]+): (.*)$/s.exec(each) ?? []
+      const at = option === undefined
+        ? path
+        : [...path, ...option.split(".").map((key) => /^\d+$/.test(key) ? Number(key) : key)]
       return { path: at, message, place: place(at, "key") }
     })
     return new ConfigError({ file, problems })

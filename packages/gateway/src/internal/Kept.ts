@@ -7,6 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import type { GroupPlan } from "./RoutePlan.ts"
+import { StaleAnswers, type StaleOptions } from "./StaleAnswers.ts"
+import { makeTelemetry, type OtlpConfig, type Telemetry } from "./Telemetry.ts"
 
 /**
  * What a reload keeps: groups with their pools and circuits, transports with their connections. Each is there for as long as one
@@ -15,6 +17,10 @@ import type { GroupPlan } from "./RoutePlan.ts"
 export interface Kept {
   readonly groups: RcMap.RcMap<string, Group.Group, InvalidOptions>
   readonly transports: RcMap.RcMap<string, Transport.Transport["Service"]>
+  /** By what is said of a collector. */
+  readonly telemetry: RcMap.RcMap<string, Telemetry>
+  /** The last good answers of routes. */
+  readonly answers: RcMap.RcMap<string, StaleAnswers>
   /** By the keys of groups, the size that a pool begins with, and the one that a config has given it last. */
   readonly sizes: Map<string, Size>
 }
@@ -34,6 +40,11 @@ export const makeKept = Effect.gen(function*() {
         const { name, options } = parse(key) as GroupPlan
         return Group.make(name, { ...options, pool: { ...options.pool, ...sizes.get(key)! } })
       }
+    }),
+    telemetry: yield* RcMap.make({ lookup: (key: string) => makeTelemetry(JSON.parse(key) as OtlpConfig) }),
+    answers: yield* RcMap.make({
+      lookup: (key: string) =>
+        Effect.sync(() => new StaleAnswers((JSON.parse(key) as { readonly options: StaleOptions }).options))
     }),
     transports: yield* RcMap.make({
       lookup: (key: string) =>
@@ -69,6 +80,9 @@ export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) =
 
 /** The transport with these options, for the scope. */
 export const transportOf = (kept: Kept, options: Undici.Options) => RcMap.get(kept.transports, keyOf(options))
+
+/** What is told to a collector, for the scope. */
+export const telemetryOf = (kept: Kept, config: OtlpConfig) => RcMap.get(kept.telemetry, JSON.stringify(config))
 
 // JSON has no word for it, and a pool without a limit has it.
 const keyOf = (value: unknown): string => JSON.stringify(value, (_, each) => each === Infinity ? "Infinity" : each)

@@ -15,6 +15,7 @@ import type { Plan } from "./Plan.ts"
 export interface Listening {
   readonly plan: ListenerPlan
   readonly server: Server.Server["Service"]
+  readonly port: number
   readonly address: string
   readonly scope: Scope.Closeable
 }
@@ -66,16 +67,12 @@ const open = (
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
     const { address } = Context.get(built, HttpServer.HttpServer)
-    const scheme = plan.options.tls === undefined ? "http" : "https"
-    const port = "port" in address ? address.port : plan.options.port
-    const host = plan.options.host ?? "0.0.0.0"
-    return {
-      plan,
-      server: Context.get(built, Server.Server),
-      address: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`,
-      scope
-    }
+    const port = "port" in address ? address.port : plan.options.port ?? 0
+    return { plan, server: Context.get(built, Server.Server), port, address: addressOf(plan, port), scope }
   })
+
+const addressOf = ({ options: { host = "0.0.0.0", tls } }: ListenerPlan, port: number): string =>
+  `${tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`
 
 const named = ({ options: { host, port } }: ListenerPlan): string =>
   host === undefined ? `port ${port}` : `${host}:${port}`
@@ -84,50 +81,57 @@ const named = ({ options: { host, port } }: ListenerPlan): string =>
 export const changes = (next: Plan, listening: ReadonlyArray<Listening>) => {
   const stay: Array<readonly [Listening, ListenerPlan]> = []
   const opened: Array<ListenerPlan> = []
-  const problems: Array<Problem> = []
   for (const plan of next.listeners) {
     const same = listening.find((each) => each.plan.key === plan.key)
     if (same === undefined) opened.push(plan)
-    else {
-      stay.push([same, plan])
-      if (withoutTls(plan) !== withoutTls(same.plan)) {
-        problems.push({
-          path: plan.path,
-          message:
-            `${named(plan)} stays open through a reload, and what it is opened with (limits, drain, http2, whether it `
-            + "has tls) changes with a restart only",
-          place: next.loaded.place(plan.path)
-        })
-      }
-    }
+    else stay.push([same, plan])
   }
   const closed = listening.filter((each) => !stay.some(([kept]) => kept === each))
+  const problems = opened.flatMap((plan): ReadonlyArray<Problem> => {
+    const before = closed.find((each) => isTaken(plan, each.plan))
+    if (before === undefined) return []
+    const message =
+      `${named(plan)} can't be opened before ${named(before.plan)} is closed, and that one serves until then: `
+      + "it changes with a restart only"
+    return [{ path: plan.path, message, place: next.loaded.place(plan.path) }]
+  })
   return problems.length > 0
     ? Effect.fail(new ConfigError({ file: next.loaded.file, problems }))
     : Effect.succeed({ stay, opened, closed })
 }
 
-const withoutTls = ({ options: { tls, ...rest } }: ListenerPlan): string =>
-  JSON.stringify({ ...rest, tls: tls !== undefined })
+// Whoever listens on all addresses listens on each of them.
+const isTaken = ({ options: one }: ListenerPlan, { options: other }: ListenerPlan): boolean => {
+  if (one.port === 0 || one.port !== other.port) return false
+  return one.host === other.host || [one.host, other.host].some((host) => host === undefined || /^[0.:]+$/.test(host))
+}
 
-/** New certificates for the connections to come; if one of them can't be used, none is. */
-export const reloadTls = (
+/** A listener that stays, as the next config has it. */
+export const staying = (listening: Listening, plan: ListenerPlan): Listening => ({
+  ...listening,
+  plan,
+  address: addressOf(plan, listening.port)
+})
+
+/** Gives the listeners that stay what the next config says of them; if one of them can't be given it, none is. */
+export const changeAll = (
   next: Plan,
   stay: ReadonlyArray<readonly [Listening, ListenerPlan]>
 ): Effect.Effect<void, ConfigError> =>
   Effect.gen(function*() {
     const { file, place } = next.loaded
     const done: Array<Listening> = []
-    for (const [listening, { options: { tls }, path }] of stay) {
-      if (tls === undefined || JSON.stringify(tls) === JSON.stringify(listening.plan.options.tls)) continue
-      yield* listening.server.reload(tls).pipe(
+    for (const [listening, { options, path }] of stay) {
+      if (JSON.stringify(options) === JSON.stringify(listening.plan.options)) continue
+      yield* change(listening, options).pipe(
         Effect.mapError(({ problem }) =>
           new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] })
         ),
-        Effect.onError(() =>
-          Effect.forEach(done, ({ plan, server }) => Effect.ignore(server.reload(plan.options.tls!)))
-        )
+        Effect.onError(() => Effect.forEach(done, (each) => Effect.ignore(change(each, each.plan.options))))
       )
       done.push(listening)
     }
   })
+
+const change = ({ server }: Listening, { host: _host, port: _port, ...options }: ListenerPlan["options"]) =>
+  server.change(options)

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Loaded } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans, rateKeyOf } from "./options.ts"
-import { Problems } from "./Problems.ts"
+import { Problems, type ReadFile } from "./Problems.ts"
 import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
 import { routePlans } from "./routes.ts"
@@ -23,19 +23,20 @@ export interface Plan {
 }
 
 /** Puts a config to use, but for what needs a network: reads the files that it names, and finds what its names stand for. */
-export const planOf = (loaded: Loaded, readFile: (path: string) => string): Effect.Effect<Plan, ConfigError> =>
+export const planOf = (loaded: Loaded, readFile: ReadFile): Effect.Effect<Plan, ConfigError> =>
   Effect.suspend(() => {
     const { config, file } = loaded
     const problems = new Problems(loaded, readFile)
-    const listeners = [...listenerPlans(config, problems), ...adminPlans(config, problems)]
     const groups = Object.entries(config.groups ?? {}).map(([name, group]): GroupPlan => ({
       name,
       options: groupOptions(group),
       rateKey: rateKeyOf(group),
       path: ["groups", name]
     }))
+    const byName = new Map(groups.map((group) => [group.name, group]))
+    const listeners = [...listenerPlans(config, byName, problems), ...adminPlans(config, problems)]
     const upstreams = upstreamPlans(config, problems)
-    const routes = routePlans(config, new Map(groups.map((group) => [group.name, group])), upstreams, problems)
+    const routes = routePlans(config, byName, upstreams, problems)
     const proxies = proxyPlans(config, problems)
     const named = new Set(groups.map(({ name }) => name))
     const apart = (route: RoutePlan) => setApart(route, named)

@@ -5,13 +5,16 @@ import type { Path } from "./ConfigText.ts"
 import { Pattern, PatternError } from "./Pattern.ts"
 import { suggest } from "./suggest.ts"
 
+/** The text of a file, or each of its bytes as a character. */
+export type ReadFile = (path: string, encoding?: "utf8" | "latin1") => string
+
 /** What turns out to be wrong with a config as it is put to use. */
 export class Problems {
   readonly all: Array<Problem> = []
   readonly loaded: Loaded
-  private readonly read: (path: string) => string
+  private readonly read: ReadFile
 
-  constructor(loaded: Loaded, readFile: (path: string) => string) {
+  constructor(loaded: Loaded, readFile: ReadFile) {
     this.loaded = loaded
     this.read = readFile
   }
@@ -23,8 +26,17 @@ export class Problems {
 
   /** The text of a file that the config names. */
   readFile(path: Path, file: string): string {
+    return this.readAs(path, file, "utf8")
+  }
+
+  /** What is in a file that the config names, whatever that is. */
+  readBytes(path: Path, file: string): Uint8Array {
+    return Buffer.from(this.readAs(path, file, "latin1"), "latin1")
+  }
+
+  private readAs(path: Path, file: string, encoding: "utf8" | "latin1"): string {
     try {
-      return this.read(file)
+      return this.read(file, encoding)
     } catch (cause) {
       this.add(path, `${file} can't be read: ${(cause as Error).message}`)
       return ""
@@ -32,9 +44,9 @@ export class Problems {
   }
 
   /** One of the things that have a name; `what` says what they are. */
-  named<A>(path: Path, name: string, what: string, all: { readonly [name: string]: A } | undefined): A | undefined {
-    if (all !== undefined && Object.hasOwn(all, name)) return all[name]
-    const names = Object.keys(all ?? {})
+  named<A>(path: Path, name: string, what: string, all: ReadonlyMap<string, A>): A | undefined {
+    if (all.has(name)) return all.get(name)
+    const names = Array.from(all.keys())
     const guess = suggest(name, names)
     const known = names.length === 0 ? `there are no ${what}` : `expected one of ${what}: ${names.join(", ")}`
     return this.add(path, `${known}, found ${JSON.stringify(name)}`, guess && `did you mean ${guess}?`)

@@ -23,6 +23,8 @@ const text = Logger.make(({ cause, date, logLevel, message }) => {
 /** The program's own log, on stderr. What it is like can change while it is written. */
 export class ProgramLog {
   settings: Settings = {}
+  /** Who gets its lines, too. */
+  also: Logger.Logger<unknown, void> | undefined = undefined
   private readonly sentry: Sentry
 
   private readonly format: LogFormat | undefined
@@ -46,6 +48,7 @@ export class ProgramLog {
         }
         const least = levels[level]
         if (least === "None" || LogLevel.isLessThan(line.logLevel, least)) return
+        this.also?.log(line)
         stderr.write((format === "json" ? Logger.formatJson : text).log(line))
       })
     ]),

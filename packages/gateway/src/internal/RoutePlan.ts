@@ -5,6 +5,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
 import type { Path } from "./ConfigText.ts"
 import type { Matching } from "./RouteIndex.ts"
+import type { StaleOptions } from "./StaleAnswers.ts"
 
 /** What a rate limit limits apart. */
 export interface RateKey {
@@ -23,15 +24,33 @@ export interface GroupPlan {
   readonly path: Path
 }
 
+/** What is answered when there is no answer: the first of these that there is for the request. */
+export interface FallbackPlan {
+  readonly stale: { readonly key: string; readonly options: StaleOptions } | undefined
+  readonly other: {
+    readonly group: GroupPlan
+    readonly transport: Undici.Options
+    readonly options: Omit<Proxy.Options, "group" | "fallback">
+  } | undefined
+  readonly answer: HttpServerResponse | undefined
+  /** All of them, in words. */
+  readonly words: string
+}
+
 /** Where the requests of a route go. */
 export type Target =
   | {
     readonly _tag: "proxy"
     readonly group: GroupPlan
     readonly transport: Undici.Options
-    readonly options: Omit<Proxy.Options, "group">
+    readonly options: Omit<Proxy.Options, "group" | "fallback">
     /** What becomes of a path. */
     readonly rewrite: (path: string) => string
+    /** Those that want a tunnel, if that is another group. */
+    readonly tunnels?: GroupPlan | undefined
+    /** Which circuit of the group it passes, if that is not its own. */
+    readonly circuit?: string | undefined
+    readonly fallback?: FallbackPlan | undefined
   }
   | {
     readonly _tag: "redirect"

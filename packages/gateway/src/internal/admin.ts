@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import { createHash, timingSafeEqual } from "node:crypto"
 import { AdminApi, NoSuchGroup, NotReady, Refused } from "../AdminApi.ts"
 import { formatPath } from "../ConfigError.ts"
+import { policies } from "./explain.ts"
 import { isLoopback } from "./loopback.ts"
 import type { Plan } from "./Plan.ts"
 import { redacted } from "./redact.ts"
@@ -78,7 +79,8 @@ export const adminRoutes = (gateway: Administered) => {
             name,
             matches,
             goes,
-            group: target._tag === "proxy" && target.group.path[0] === "groups" ? target.group.name : null
+            group: target._tag === "proxy" && target.group.path[0] === "groups" ? target.group.name : null,
+            policies: target._tag === "proxy" ? policies(target) : []
           }))
         }),
       config: () =>

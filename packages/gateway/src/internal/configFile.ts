@@ -31,8 +31,8 @@ export const findConfigFile = (named: string | undefined): Effect.Effect<string,
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Files that a config names are relative to it. */
-const readFrom = (file: string) => (path: string): string =>
-  Fs.readFileSync(Path.resolve(Path.dirname(file), path), "utf8")
+const readFrom = (file: string) => (path: string, encoding: "utf8" | "latin1" = "utf8"): string =>
+  Fs.readFileSync(Path.resolve(Path.dirname(file), path), encoding)
 
 const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {

@@ -1,6 +1,7 @@
 import { RequestPath } from "@blackgate/http"
 import * as Duration from "effect/Duration"
 import { formatPath } from "../ConfigError.ts"
+import { describeCallContext } from "./callContexts.ts"
 import { Lookup } from "./Generation.ts"
 import type { Plan } from "./Plan.ts"
 import { describeRetry } from "./retries.ts"
@@ -58,8 +59,14 @@ const rowsOf = (
     ...rows,
     ["upstream", upstreamUrl(target, read)],
     ["group", target.group.path[0] === "groups" ? target.group.name : "none: no limits, no circuit"],
-    ["policies", policies(target).join(", ") || "none"]
+    ["policies", policies(target).join(", ") || "none"],
+    ...telemetryRows(plan)
   ]
+}
+
+const telemetryRows = ({ loaded: { config: { telemetry } } }: Plan): ReadonlyArray<ReadonlyArray<string>> => {
+  const { sample = 1, traces = true, url } = telemetry?.otlp ?? {}
+  return url === undefined || !traces ? [] : [["traces", `${sample === 1 ? "all" : `a share of ${sample}`}, to ${url}`]]
 }
 
 const upstreamUrl = (
@@ -71,12 +78,17 @@ const upstreamUrl = (
 }
 
 /** From the outside in. */
-const policies = ({ group, options }: Extract<Target, { _tag: "proxy" }>): ReadonlyArray<string> => {
+export const policies = (
+  { circuit: shared, fallback, group, options, tunnels }: Extract<Target, { _tag: "proxy" }>
+): ReadonlyArray<string> => {
   const found: Array<string> = []
   const add = (name: string, value: Duration.Input | undefined) => {
     if (value !== undefined) found.push(`${name} ${Duration.format(Duration.fromInputUnsafe(value))}`)
   }
-  if (options.fallback !== undefined) found.push("fallback")
+  if (fallback !== undefined) found.push(`fallback (${fallback.words})`)
+  const context = options.callContext && describeCallContext(options.callContext)
+  if (context !== undefined) found.push(context)
+  if (options.criticality !== undefined) found.push(`criticality ${options.criticality}`)
   add("timeout", options.timeout)
   add("total", options.total)
   if (options.retry !== undefined) found.push(`retries (${describeRetry(options.retry)})`)
@@ -84,13 +96,18 @@ const policies = ({ group, options }: Extract<Target, { _tag: "proxy" }>): Reado
   if (rateLimit !== undefined) {
     const window = Duration.format(Duration.fromInputUnsafe(rateLimit.window))
     const { rateKey } = group
-    found.push(`rate limit ${rateLimit.limit} in ${window}${rateKey === undefined ? "" : ` for each ${rateKey.of}`}`)
+    const { tokens = 1 } = options.rateLimit ?? {}
+    const taken = tokens === 1 ? "" : `, of which a request takes ${tokens}`
+    found.push(
+      `rate limit ${rateLimit.limit} in ${window}${rateKey === undefined ? "" : ` for each ${rateKey.of}`}${taken}`
+    )
   }
-  if (circuit !== undefined) found.push("circuit")
+  if (circuit !== undefined) found.push(shared === undefined ? "circuit" : `circuit ${shared}`)
   if (pool.maxConcurrent !== Infinity) found.push(`pool ${pool.maxConcurrent} and ${pool.maxQueued ?? 0} waiting`)
   if (adaptiveLimit !== undefined) found.push("adaptive limit")
   add("attempt timeout", options.attemptTimeout)
   add("head timeout", options.headTimeout)
   add("idle", options.idle)
+  if (tunnels !== undefined) found.push(`tunnels in group ${tunnels.name}`)
   return found
 }

@@ -55,6 +55,13 @@ export const share = number("a number of more than 0 and at most 1").check(
   Schema.isLessThanOrEqualTo(1, { expected: "a number of more than 0 and at most 1" })
 )
 
+/** From 0 to 1. */
+export const fraction = number("a number from 0 to 1").check(
+  Schema.isFinite({ expected: "a number from 0 to 1" }),
+  Schema.isGreaterThanOrEqualTo(0, { expected: "a number from 0 to 1" }),
+  Schema.isLessThanOrEqualTo(1, { expected: "a number from 0 to 1" })
+)
+
 // What a timer of Node's holds is a little more.
 const longest = 24 * 86_400_000
 
@@ -90,6 +97,10 @@ const tokens = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/u
 /** RFC 9110, section 5.6.2. */
 export const token = (expected: string) => matching(expected, tokens)
 
+export const fieldName = token("the name of a header")
+
+export const method = token("a method, such as GET")
+
 /** RFC 9110, section 5.5: visible characters, and spaces and tabs between them. */
 export const headerValue = matching(
   "text that a header can hold, on one line",
@@ -113,6 +124,11 @@ const isHttpUrl = (text: string): boolean => {
 }
 
 export const url = holding("an http or https URL, without a user, a query or a fragment", isHttpUrl)
+
+export const tlsVersion = Schema.Literals(["TLSv1.2", "TLSv1.3"])
+
+/** From what matters most to what matters least. */
+export const criticality = Schema.Literals(["critical-plus", "critical", "sheddable-plus", "sheddable"])
 
 /** One, or several. */
 export const oneOrMore = <S extends Schema.Constraint>(schema: S) =>

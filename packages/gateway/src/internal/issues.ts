@@ -61,7 +61,7 @@ const look = (issue: SchemaIssue.Issue, path: Path, within: SchemaAST.AST | unde
         path,
         at: "key",
         kind: "missing",
-        expected: field === undefined ? "it" : describe(field.type),
+        expected: field !== undefined ? describe(field.type) : typeof key === "number" ? "at least one" : "it",
         isSecret: false
       }]
     }

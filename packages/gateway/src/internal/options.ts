@@ -2,10 +2,12 @@ import type { Group } from "@blackgate/core"
 import type { Forwarded } from "@blackgate/http"
 import type { Server } from "@blackgate/node"
 import type { Config } from "../ConfigSchema.ts"
+import type { Path } from "./ConfigText.ts"
+import type { ConnectPlan } from "./connects.ts"
 import { millis } from "./fields.ts"
 import { isLoopback } from "./loopback.ts"
 import type { Problems } from "./Problems.ts"
-import type { RateKey } from "./RoutePlan.ts"
+import { type GroupPlan, type RateKey, unlimited } from "./RoutePlan.ts"
 
 /** Without the keys that have no value. */
 const given = <T extends object>(options: T): { [K in keyof T]: Exclude<T[K], undefined> } =>
@@ -46,7 +48,8 @@ export const groupOptions = ({ adaptive_limit, circuit, pool, rate_limit, retry_
     rateLimit: rate_limit && given({
       limit: rate_limit.limit,
       window: millis(rate_limit.window),
-      algorithm: rate_limit.algorithm
+      algorithm: rate_limit.algorithm,
+      maxKeys: rate_limit.max_keys
     }),
     retryBudget: retry_budget && given({
       ratio: retry_budget.ratio,
@@ -78,6 +81,11 @@ const adaptiveLimit = (
     quantile: limit.quantile,
     tolerance: limit.tolerance,
     smoothing: limit.smoothing,
+    baseline: limit.baseline && given({
+      every: time(limit.baseline.every),
+      calls: limit.baseline.calls,
+      jitter: limit.baseline.jitter
+    }),
     target: time(limit.target),
     increase: limit.increase,
     backoff: limit.backoff
@@ -99,11 +107,16 @@ export interface ListenerPlan {
   readonly key: string
   readonly path: ReadonlyArray<string | number>
   readonly options: Server.Options
+  readonly connect?: ConnectPlan | undefined
 }
 
 const defaultPort = 9654
 
-export const listenerPlans = (config: Config, problems: Problems): ReadonlyArray<ListenerPlan> => {
+export const listenerPlans = (
+  config: Config,
+  groups: ReadonlyMap<string, GroupPlan>,
+  problems: Problems
+): ReadonlyArray<ListenerPlan> => {
   const { drain = {}, limits = {}, listen, port } = config
   const shared = given({
     maxHeaderBytes: limits.max_header_bytes,
@@ -138,7 +151,8 @@ export const listenerPlans = (config: Config, problems: Problems): ReadonlyArray
       http2: each.http2,
       tls: each.tls && tls(each.tls, [...path, "tls"], problems)
     })
-    return { role: "gateway", key: `${each.host ?? ""}:${options.port}`, path, options }
+    const connect = each.connect && connectPlan(each.connect, [...path, "connect"], groups, problems)
+    return { role: "gateway", key: `${each.host ?? ""}:${options.port}`, path, options, connect }
   })
   for (const [i, { key, path }] of plans.entries()) {
     if (!key.endsWith(":0") && plans.findIndex((other) => other.key === key) < i) {
@@ -146,6 +160,27 @@ export const listenerPlans = (config: Config, problems: Problems): ReadonlyArray
     }
   }
   return plans
+}
+
+const connectPlan = (
+  config: NonNullable<ListenConfig["connect"]>,
+  path: Path,
+  groups: ReadonlyMap<string, GroupPlan>,
+  problems: Problems
+): ConnectPlan | undefined => {
+  const group = config.group === undefined
+    ? unlimited("CONNECT", path)
+    : problems.named([...path, "group"], config.group, "groups", groups)
+  return group && {
+    group,
+    options: {
+      allow: config.allow,
+      ranges: config.ranges,
+      timeout: time(config.timeout),
+      idle: time(config.idle),
+      total: time(config.total)
+    }
+  }
 }
 
 /** Where operators are listened to, if they are. */
@@ -160,11 +195,8 @@ export const adminPlans = ({ admin }: Config, problems: Problems): ReadonlyArray
   return [{ role: "admin", key: `admin ${host}:${port}`, path: ["admin"], options }]
 }
 
-type TlsConfig = NonNullable<
-  Exclude<Config["listen"], ReadonlyArray<unknown> | undefined> extends infer L
-    ? L extends { readonly tls?: infer T } ? T : never
-    : never
->
+type ListenConfig = Exclude<NonNullable<Config["listen"]>, ReadonlyArray<unknown>>
+type TlsConfig = NonNullable<ListenConfig["tls"]>
 
 const tls = (
   config: TlsConfig,

@@ -13,5 +13,8 @@ export const redacted = (
       Object.entries(value).map(([key, each]) => [key, redacted(each, written, [...path, key])])
     )
   }
-  return isSecretName(path.at(-1)) || written(path)?.includes("${file:") === true ? "<redacted>" : value
+  return isSecretName(path.at(-1)) || path.join(".").startsWith("telemetry.otlp.headers.") ||
+      written(path)?.includes("${file:") === true
+    ? "<redacted>"
+    : value
 }

@@ -1,10 +1,14 @@
 import * as Schema from "effect/Schema"
+import { CallContext } from "./callContextSchema.ts"
+import { Fallback } from "./fallbackSchema.ts"
 import * as F from "./fields.ts"
 import { optional, required } from "./fields.ts"
+import { Forwarded } from "./forwardedSchema.ts"
+import { Retries } from "./retriesSchema.ts"
 
-const fieldName = F.token("the name of a header")
-
-const method = F.token("a method, such as GET")
+const origin = Schema.String.annotate({ expected: "an origin such as https://app.example.com" }).check(
+  Schema.isPattern(/^[a-z][a-z\d+.-]*:\/\/[^\s/?#@]+$/u, { expected: "an origin such as https://app.example.com" })
+)
 
 const wanted = Schema.Union([
   F.text,
@@ -27,15 +31,15 @@ const Match = Schema.Struct({
     ]).annotate({ expected: "a path such as /api, { exact: … }, { prefix: … } or { regex: … }" }),
     "A path stands for everything below it, unless it is exact. / by default."
   ),
-  method: optional(F.oneOrMore(method), "GET takes HEAD, too. Every method by default."),
-  headers: optional(Schema.Record(fieldName, wanted), "By name, what their values have to be. All have to match."),
+  method: optional(F.oneOrMore(F.method), "GET takes HEAD, too. Every method by default."),
+  headers: optional(Schema.Record(F.fieldName, wanted), "By name, what their values have to be. All have to match."),
   query: optional(Schema.Record(F.text, wanted), "The same for parameters of the query.")
 })
 
 const Edits = Schema.Struct({
-  remove: optional(Schema.Array(fieldName), "Names of headers that are taken away, first."),
-  set: optional(Schema.Record(fieldName, F.headerValue), "Headers in place of whatever was there."),
-  add: optional(Schema.Record(fieldName, F.headerValue), "Headers besides whatever was there.")
+  remove: optional(Schema.Array(F.fieldName), "Names of headers that are taken away, first."),
+  set: optional(Schema.Record(F.fieldName, F.headerValue), "Headers in place of whatever was there."),
+  add: optional(Schema.Record(F.fieldName, F.headerValue), "Headers besides whatever was there.")
 })
 
 const Redirect = Schema.Struct({
@@ -53,33 +57,16 @@ const Rewrite = Schema.Struct({
   host: optional(F.headerValue, "The Host that the upstream gets. Its own by default.")
 })
 
-const Answer = Schema.Struct({
-  status: required(F.whole(200, 599), "Its status."),
-  body: optional(F.text, "Its body. None by default."),
-  file: optional(F.file, "A file of text that is its body. It is read with the config."),
-  headers: optional(Schema.Record(fieldName, F.headerValue), "text/plain is its type, unless they say otherwise.")
-})
-
-const Retries = Schema.Struct({
-  attempts: optional(F.whole(1), "How often a request is sent at the most, the first time included. 3 by default."),
-  backoff: optional(
-    Schema.Struct({
-      base: optional(F.duration, "What the delay before the second attempt is at most; it doubles. 100ms by default."),
-      max: optional(F.duration, "What any delay is at most. 10s by default.")
+const Upgrade = Schema.Struct({
+  group: optional(F.name, "Whose limits tunnels have. Those of the route by default."),
+  origins: optional(
+    Schema.Union([Schema.Literals(["any", "same"]), Schema.NonEmptyArray(origin)]).annotate({
+      expected: "any, same or a list of origins such as https://app.example.com"
     }),
-    "How long is waited: a random share of what doubles each time."
+    "Which web pages may ask: of any origin, of the host that was asked, or of these; others get a 403. any by default."
   ),
-  statuses: optional(
-    Schema.Union([F.flag, Schema.Array(F.whole(200, 599))]).annotate({
-      expected: "true, false or a list of statuses from 200 to 599"
-    }),
-    "Answers that another attempt is worth more than: true is 502, 503 and 504. None by default. The last one is passed on."
-  ),
-  methods: optional(
-    F.oneOrMore(method),
-    "What may be sent twice. By default what is idempotent: GET, HEAD, OPTIONS, TRACE, PUT, DELETE and QUERY."
-  ),
-  attempt_timeout: optional(F.duration, "Bounds each attempt to the head of its answer. By default nothing does.")
+  idle: optional(F.duration, "How long no byte may move in either direction. That of the route by default."),
+  total: optional(F.duration, "How long a tunnel may last. That of the route by default.")
 })
 
 /** One of the `routes`. */
@@ -107,14 +94,31 @@ export const Route = Schema.Struct({
     "Bounds the exchange to the end of the answer. By default nothing does, so that streams stay open."
   ),
   fallback: optional(
-    Answer,
+    Fallback,
     "What is answered when there is no answer: the upstream failed, the pool is full, the time is up."
   ),
   priority: optional(
     Schema.Literals(["high", "normal", "low"]),
     "Who is served first of those who wait for the pool. normal by default."
   ),
-  upgrade: optional(F.flag, "Whether WebSockets pass. true by default."),
+  criticality: optional(
+    F.criticality,
+    "Who is turned away first when the line of the pool is full: the level of requests that bring none. critical by default."
+  ),
+  call_context: optional(
+    CallContext,
+    "Whether deadlines and levels are read from requests, and said to the upstream. Off by default."
+  ),
+  circuit: optional(
+    F.name,
+    "Which circuit of the group it passes: routes that name the same one share it. By default each has its own."
+  ),
+  rate_limit_tokens: optional(F.whole(1), "How much of the rate limit of the group a request takes. 1 by default."),
+  upgrade: optional(
+    Schema.Union([F.flag, Upgrade]).annotate({ expected: "true, false or a mapping" }),
+    "Whether WebSockets pass, and which. true by default."
+  ),
   max_body_size: optional(F.whole(0), "Of a request body, in bytes; a longer one is a 413."),
-  preserve_host: optional(F.flag, "Whether the upstream gets the client's Host. false by default.")
+  preserve_host: optional(F.flag, "Whether the upstream gets the client's Host. false by default."),
+  forwarded: optional(Forwarded, "What of forwarded is otherwise for this route.")
 })

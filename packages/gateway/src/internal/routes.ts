@@ -1,9 +1,10 @@
-import { HeaderList, Rewrite } from "@blackgate/http"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import { HeaderList, type Proxy, Rewrite } from "@blackgate/http"
 import type { Config } from "../ConfigSchema.ts"
+import { callContextOptions } from "./callContexts.ts"
 import type { Path } from "./ConfigText.ts"
+import { fallbackPlan, type Names } from "./fallbackPlan.ts"
 import { describeMatching, matchingOf } from "./matching.ts"
-import { time } from "./options.ts"
+import { forwardedOptions, time } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { redirectTo } from "./redirect.ts"
 import { retryOptions } from "./retries.ts"
@@ -48,9 +49,14 @@ const forwarding = [
   "total",
   "fallback",
   "priority",
+  "criticality",
+  "call_context",
+  "circuit",
+  "rate_limit_tokens",
   "upgrade",
   "max_body_size",
-  "preserve_host"
+  "preserve_host",
+  "forwarded"
 ] as const
 
 const redirect = (
@@ -80,46 +86,78 @@ const proxy = (
   problems: Problems
 ): Target | undefined => {
   if (route.upstream === undefined) return problems.add(path, "expected an upstream or a redirect, found neither")
-  const to = upstreamOf([...path, "upstream"], route.upstream, upstreams, problems)
-  const group = route.group === undefined
-    ? unlimited(name, path)
-    : problems.named([...path, "group"], route.group, "groups", Object.fromEntries(groups))
+  const names: Names = {
+    group: (path, name) => problems.named(path, name, "groups", groups),
+    upstream: (path, name) => upstreamOf(path, name, upstreams, problems)
+  }
+  const to = names.upstream([...path, "upstream"], route.upstream)
+  const group = route.group === undefined ? unlimited(name, path) : names.group([...path, "group"], route.group)
   const rewritten = pathRewrite(route.rewrite, matching, [...path, "rewrite"], problems)
   const editRequest = edits(route.request_headers, [...path, "request_headers"], problems)
   const editResponse = edits(route.response_headers, [...path, "response_headers"], problems)
   if (to === undefined || group === undefined) return undefined
+  checkShared(route, group, path, problems)
   const host = route.rewrite?.host
   const steps: Array<Rewrite.Sync> = []
   if (rewritten !== undefined) steps.push(Rewrite.mapPath(rewritten))
   if (host !== undefined) steps.push(Rewrite.setHeader("host", host))
   if (editRequest !== undefined) steps.push((request) => ({ ...request, headers: editRequest(request.headers) }))
-  const fallback = route.fallback && fallbackOf(route.fallback, [...path, "fallback"], problems)
+  const tunnels = typeof route.upgrade === "object" && route.upgrade.group !== undefined
+    ? names.group([...path, "upgrade", "group"], route.upgrade.group)
+    : undefined
+  const options: Extract<Target, { _tag: "proxy" }>["options"] = {
+    key: name,
+    upstream: to.upstream,
+    rewrite: steps.length === 0 ? undefined : (request) => steps.reduce((made, step) => step(made), request),
+    rewriteResponse: editResponse === undefined
+      ? undefined
+      : (response) => ({ ...response, headers: editResponse(response.headers) }),
+    timeout: time(route.timeout),
+    ...retryOptions(route.retries),
+    circuit: route.circuit === undefined ? undefined : { key: () => route.circuit! },
+    rateLimit: group.rateKey === undefined && route.rate_limit_tokens === undefined
+      ? undefined
+      : { key: group.rateKey?.key, tokens: route.rate_limit_tokens },
+    headTimeout: time(route.head_timeout),
+    idle: time(route.idle),
+    total: time(route.total),
+    priority: route.priority,
+    criticality: route.criticality,
+    callContext: callContextOptions(route.call_context),
+    upgrade: upgradeOptions(route.upgrade),
+    maxBodySize: route.max_body_size,
+    preserveHost: route.preserve_host,
+    forwarded: route.forwarded && forwardedOptions(route.forwarded)
+  }
   return {
     _tag: "proxy",
     group,
+    tunnels,
+    circuit: route.circuit,
     transport: to.transport,
     rewrite: rewritten ?? ((path) => path),
-    options: {
-      key: name,
-      upstream: to.upstream,
-      rewrite: steps.length === 0 ? undefined : (request) => steps.reduce((made, step) => step(made), request),
-      rewriteResponse: editResponse === undefined
-        ? undefined
-        : (response) => ({ ...response, headers: editResponse(response.headers) }),
-      fallback,
-      timeout: time(route.timeout),
-      ...retryOptions(route.retries),
-      rateLimit: group.rateKey && { key: group.rateKey.key },
-      headTimeout: time(route.head_timeout),
-      idle: time(route.idle),
-      total: time(route.total),
-      priority: route.priority,
-      upgrade: route.upgrade,
-      maxBodySize: route.max_body_size,
-      preserveHost: route.preserve_host
-    }
+    options,
+    fallback: fallbackPlan(route, options, [...path, "fallback"], names, problems)
   }
 }
+
+const checkShared = (route: RouteConfig, { options }: GroupPlan, path: Path, problems: Problems) => {
+  if (route.circuit !== undefined && options.circuit === undefined) {
+    problems.add([...path, "circuit"], "expected a group with a circuit")
+  }
+  const tokens = route.rate_limit_tokens
+  if (tokens === undefined) return
+  const at = [...path, "rate_limit_tokens"]
+  if (options.rateLimit === undefined) problems.add(at, "expected a group with a rate limit")
+  else if (tokens > options.rateLimit.limit) {
+    problems.add(at, `expected no more than the limit, ${options.rateLimit.limit}, found ${tokens}`)
+  }
+}
+
+const upgradeOptions = (upgrade: RouteConfig["upgrade"]): Proxy.Options["upgrade"] =>
+  typeof upgrade !== "object"
+    ? upgrade
+    : { origins: upgrade.origins, idle: time(upgrade.idle), total: time(upgrade.total) }
 
 // What has a scheme is a URL, anything else a name.
 const upstreamOf = (
@@ -128,7 +166,7 @@ const upstreamOf = (
   upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
   problems: Problems
 ): UpstreamPlan | undefined => {
-  if (!upstream.includes("://")) return problems.named(path, upstream, "upstreams", Object.fromEntries(upstreams))
+  if (!upstream.includes("://")) return problems.named(path, upstream, "upstreams", upstreams)
   const made = upstreamAt(path, upstream, {}, problems)
   return made && { upstream: made, transport: {} }
 }
@@ -192,20 +230,3 @@ const edits = (
     return edited
   }
 }
-
-const fallbackOf = (
-  { body, file, headers = {}, status }: NonNullable<RouteConfig["fallback"]>,
-  path: Path,
-  problems: Problems
-) => {
-  if (body !== undefined && file !== undefined) problems.add([...path, "file"], "expected body or file, found both")
-  const text = file === undefined ? body : problems.readFile([...path, "file"], file)
-  const contentType = typeOf(headers) ?? "text/plain; charset=utf-8"
-  const answer = text === undefined
-    ? HttpServerResponse.empty({ status, headers })
-    : HttpServerResponse.text(text, { status, headers, contentType })
-  return () => answer
-}
-
-const typeOf = (headers: { readonly [name: string]: string }): string | undefined =>
-  Object.entries(headers).find(([name]) => name.toLowerCase() === "content-type")?.[1]

@@ -81,7 +81,14 @@ export const runGateway = (
     yield* apply(first.loaded.config)
     // Taken away last: who waits for the end of the program waits for that.
     if (pidfile !== undefined) yield* Pidfile.write(pidfile)
-    const gateway = yield* Gateway.make({ first, load: loadPlan(file), took: apply })
+    const gateway = yield* Gateway.make({
+      first,
+      load: loadPlan(file),
+      took: apply,
+      logsTo: (logger) => {
+        log.also = logger
+      }
+    })
     const where = yield* gateway.where
     yield* Console.log(`Blackgate listens on ${where}`)
     yield* listens(where)

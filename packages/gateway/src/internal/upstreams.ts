@@ -40,7 +40,11 @@ const planOf = (path: Path, config: UpstreamConfig, problems: Problems): Upstrea
   }, problems)
   return upstream && {
     upstream,
-    transport: { connectTimeout: time(config.connect_timeout), keepAlive: time(config.keep_alive) }
+    transport: {
+      connectTimeout: time(config.connect_timeout),
+      keepAlive: time(config.keep_alive),
+      http2: config.http2 && { keepAlive: time(config.http2.keep_alive), ping: time(config.http2.ping) }
+    }
   }
 }
 

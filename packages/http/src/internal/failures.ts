@@ -20,6 +20,9 @@ const unavailable = answer(503, "service unavailable")
 const overloaded = answer(503, "service unavailable", { "retry-after": "1" })
 export const timedOut = answer(504, "gateway timeout")
 
+/** Of a connection that was a tunnel, and is closed: there is nobody to get it. */
+export const wasTunnel = HttpServerResponse.empty({ status: 101 })
+
 // The rest of its request, if it still comes, is nobody's.
 export const requestTimeout = answer(408, "request timeout", { connection: "close" })
 

@@ -43,7 +43,8 @@ export const refuse = (what: string, cause: Cause.Cause<unknown>): Effect.Effect
 
 /** An answer of the user's own, unless there is something in it that must not be sent. */
 export const sendable = (what: string, answer: Answer): Effect.Effect<Answer> => {
-  const wrong = wrongAnswer(answer)
+  // A tunnel that a fallback's own route has made.
+  const wrong = answer === Failures.wasTunnel ? undefined : wrongAnswer(answer)
   return wrong === undefined ? Effect.succeed(answer) : refuse(what, Cause.die(new Error(wrong)))
 }
 

@@ -290,7 +290,7 @@ const join = (switched: Switched, head: ProxyResponse): Effect.Effect<Answer> =>
   if (wrong !== undefined) return refuse("rewriteResponse", Cause.die(new Error(wrong)))
   return Effect.as(
     Effect.callback<void>((resume) => switched.join(head, () => resume(Effect.void))),
-    HttpServerResponse.empty({ status: 101 })
+    Failures.wasTunnel
   )
 }
 

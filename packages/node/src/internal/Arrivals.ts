@@ -13,11 +13,11 @@ export interface ArrivalsOptions {
 export class Arrivals {
   readonly front: Net.Server
   readonly connections = new Set<Connection>()
-  private readonly options: ArrivalsOptions
+  private options: ArrivalsOptions
   private readonly log: (line: string) => void
   private readonly begin1: (connection: Connection) => void
   private readonly begin2: (connection: Connection) => void
-  private tls: Tls.Server | undefined = undefined
+  tls: Tls.Server | undefined = undefined
   private dropped = false
 
   constructor(
@@ -31,7 +31,7 @@ export class Arrivals {
     this.begin1 = begin1
     this.begin2 = begin2
     this.front = Net.createServer({ noDelay: true, allowHalfOpen: true }, this.onConnection)
-    if (options.maxConnections < Infinity) this.front.maxConnections = options.maxConnections
+    this.change(options)
     this.front.on("drop", (client) => {
       // Each would be a line of its own, from whoever opens too many: one tells it until there is room again.
       if (!this.dropped) {
@@ -56,8 +56,17 @@ export class Arrivals {
     else this.tls.emit("connection", socket)
   }
 
-  /** Makes TLS of new connections from now on. */
-  use(tls: Tls.Server): void {
+  /** Other limits, for the connections to come. */
+  change(options: ArrivalsOptions): void {
+    this.options = options
+    this.front.maxConnections = options.maxConnections
+  }
+
+  /** Makes TLS of new connections from now on, or does not. */
+  use(tls: Tls.Server | undefined): void {
+    const isKnown = tls === this.tls
+    this.tls = tls
+    if (tls === undefined || isKnown) return
     tls.on("secureConnection", (socket) => {
       const connection = beneath(socket)
       if (connection === undefined) return socket.destroy()
@@ -76,13 +85,12 @@ export class Arrivals {
       if (reason !== undefined) beneath(socket)?.tell(reason)
       socket.destroy()
     })
-    this.tls = tls
   }
 
   /** Waits for the first bytes, which say what is spoken. Over TLS, that is HTTP/1 by now. */
   private sniff(connection: Connection): void {
     const { socket } = connection
-    const may2 = this.options.http2 && this.tls === undefined
+    const may2 = this.options.http2 && !("encrypted" in socket)
     connection.phase = "silent"
     let bytes: Buffer = Buffer.alloc(0)
     const onData = (chunk: Buffer) => {

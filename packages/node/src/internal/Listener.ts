@@ -1,4 +1,4 @@
-import * as Http from "node:http"
+import type * as Http from "node:http"
 import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2Session } from "node:http2"
 import { constants } from "node:http2"
 import * as Net from "node:net"
@@ -7,6 +7,7 @@ import { answer, resetWhenAnswered } from "./answer.ts"
 import { Arrivals, type ArrivalsOptions } from "./Arrivals.ts"
 import { Connection } from "./Connection.ts"
 import { type HeadLimits, wrongHead, wrongHead2 } from "./heads.ts"
+import { http1Server, limitHttp1 } from "./http1Server.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
 import { noTunnel, ofParser, type Refusal, refusal, tooMany, unknownExpectation } from "./refusals.ts"
@@ -33,54 +34,57 @@ export interface ListenerOptions extends ArrivalsOptions, HeadLimits, SessionOpt
 export class Listener {
   readonly arrivals: Arrivals
   readonly front: Net.Server
-  private readonly options: ListenerOptions
+  private options: ListenerOptions
   private readonly http1: Http.Server
-  private readonly http2: ReturnType<typeof http2Server>
+  private http2: ReturnType<typeof http2Server>
   private readonly sessions = new WeakMap<ServerHttp2Session, Connection>()
   private readonly bodies = new Set<IncomingBody>()
   private readonly windows = new Map<Http2Stream, { readonly window: Window; readonly connection: Connection }>()
-  private readonly ticks: NodeJS.Timeout
+  private ticks: NodeJS.Timeout
   private draining = false
   private second = 0
 
   constructor(options: ListenerOptions, log: (line: string) => void) {
     this.options = options
-    const { bodyTimeout, headTimeout, keepAlive, stallTimeout } = options
-    const shortest = Math.min(headTimeout, bodyTimeout, stallTimeout, keepAlive)
-    const tick = Math.min(1000, Math.max(10, Math.ceil(shortest / 4)))
+    const tick = tickOf(options)
     this.arrivals = new Arrivals(options, log, this.begin1, this.begin2)
     this.front = this.arrivals.front
     acceptFor(this.front as Http.Server)
     this.http1 = this.serverOfHttp1(tick)
-    this.http2 = http2Server(options)
-    this.http2.on("session", this.onSession)
-    this.http2.on("request", (request, response) => this.onRequest2("request", request, response))
-    this.http2.on("checkContinue", (request, response) => this.onRequest2("checkContinue", request, response))
-    // Node would answer these by itself, and keep their streams for as long as the client does.
-    this.http2.on("checkExpectation", (request, response) => this.enter2(request, response, unknownExpectation))
-    this.http2.on("connect", (request, response) => this.enter2(request, response, noTunnel))
-    this.http2.on("sessionError", () => {})
+    this.http2 = this.serverOfHttp2()
     this.ticks = setInterval(() => this.look(), tick).unref()
   }
 
+  /** Other limits: of heads and of HTTP/2 for the connections to come, all others at once. */
+  change(options: ListenerOptions): void {
+    this.options = options
+    this.arrivals.change(options)
+    const tick = tickOf(options)
+    clearInterval(this.ticks)
+    this.ticks = setInterval(() => this.look(), tick).unref()
+    limitHttp1(this.http1, options, tick)
+    this.http2 = this.serverOfHttp2()
+  }
+
+  // It holds nothing that would have to be closed: its sessions do.
+  private serverOfHttp2(): ReturnType<typeof http2Server> {
+    const server = http2Server(this.options)
+    server.on("session", this.onSession)
+    server.on("request", (request, response) => this.onRequest2("request", request, response))
+    server.on("checkContinue", (request, response) => this.onRequest2("checkContinue", request, response))
+    // Node would answer these by itself, and keep their streams for as long as the client does.
+    server.on("checkExpectation", (request, response) => this.enter2(request, response, unknownExpectation))
+    server.on("connect", (request, response) => this.enter2(request, response, noTunnel))
+    server.on("sessionError", () => {})
+    return server
+  }
+
   private serverOfHttp1(tick: number): Http.Server {
-    const { headTimeout, keepAlive, maxHeaderBytes } = this.options
-    const server = Http.createServer({
-      insecureHTTPParser: false,
-      maxHeaderSize: maxHeaderBytes,
-      headersTimeout: headTimeout,
-      // It would bound uploads and downloads alike.
-      requestTimeout: 0,
-      keepAliveTimeout: keepAlive,
-      connectionsCheckingInterval: tick,
-      // Both are judged with the rest of the head. Node leaves fields away that are too many.
-      requireHostHeader: false,
-      shouldUpgradeCallback: (request) =>
-        this.front.listenerCount("upgrade") > 1 && !isH2c(request) &&
-        (this.front as Decides).shouldUpgradeCallback!(request)
-    })
-    server.maxHeadersCount = 0
-    server.timeout = 0
+    const server = http1Server(
+      this.options,
+      tick,
+      (request) => this.front.listenerCount("upgrade") > 1 && (this.front as Decides).shouldUpgradeCallback!(request)
+    )
     server.on("request", (request, response) => this.onRequest("request", request, response))
     server.on("checkContinue", (request, response) => this.onRequest("checkContinue", request, response))
     // Node would answer it by itself, and take its body, whatever that is.
@@ -91,8 +95,6 @@ export class Listener {
     server.on("upgrade", (request, socket, head) => this.onTunnel("upgrade", request, socket, head))
     server.on("connect", (request, socket, head) => this.onTunnel("connect", request, socket, head))
     server.on("clientError", this.onClientError)
-    // It never listens, and minds its timeouts only when it does.
-    server.emit("listening")
     return server
   }
 
@@ -309,11 +311,12 @@ export class Listener {
   }
 }
 
+// How often is looked for those that take too long.
+const tickOf = ({ bodyTimeout, headTimeout, keepAlive, stallTimeout }: ListenerOptions): number =>
+  Math.min(1000, Math.max(10, Math.ceil(Math.min(headTimeout, bodyTimeout, stallTimeout, keepAlive) / 4)))
+
 const isHttp2 = (request: Http.IncomingMessage | Http2ServerRequest): request is Http2ServerRequest =>
   request.httpVersionMajor === 2
 
 const hasBody = ({ headers }: Http.IncomingMessage): boolean =>
   headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0"
-
-// The first step of an upgrade to HTTP/2 in the open (RFC 7540, section 3.2), which is obsolete, and a way past a gateway.
-const isH2c = ({ headers }: Http.IncomingMessage): boolean => /^\s*h2c\s*$/i.test(headers.upgrade ?? "")

@@ -1,0 +1,53 @@
+import { Effect } from "effect"
+import { parse } from "../../packages/gateway/src/Config.ts"
+import * as Gateway from "../../packages/gateway/src/Gateway.ts"
+import { explain } from "../../packages/gateway/src/internal/explain.ts"
+import { planOf } from "../../packages/gateway/src/internal/Plan.ts"
+
+type Files = { readonly [path: string]: string | Uint8Array }
+
+/** The plan of a file, beside which are these. */
+const planned = (text: string, files: Files = {}) => {
+  const readFile = (path: string, encoding: "utf8" | "latin1" = "utf8"): string => {
+    const found = files[path]
+    if (found === undefined) throw new Error("ENOENT: no such file or directory")
+    return Buffer.from(found as Uint8Array).toString(encoding)
+  }
+  return Effect.flatMap(
+    parse(text, { file: "blackgate.yml", env: {}, readFile }),
+    (loaded) => planOf(loaded, readFile)
+  )
+}
+
+/** What `routes --explain GET /` says of it. */
+export const explained = (text: string, files: Files = {}) =>
+  Effect.map(planned(text, files), (plan) => explain(plan, "GET", "http://gateway.test/").text)
+
+/** The first thing that is wrong with a file, as `check` says it, without its lines. */
+export const refused = (text: string, files: Files = {}) =>
+  Effect.map(
+    Effect.flip(Effect.flatMap(planned(text, files), Gateway.check)),
+    ({ message }) => message.split("\n", 1)[0]
+  )
+
+/** A gateway of a file that listens, until the end of the scope. It can have another file. */
+export const started = (text: string, files: Files = {}) =>
+  Effect.gen(function*() {
+    let current = text
+    const gateway = yield* Gateway.make({
+      first: yield* planned(text, files),
+      load: Effect.suspend(() => planned(current, files)),
+      took: () => Effect.void
+    })
+    const where = yield* gateway.where
+    const origins = Array.from(where.matchAll(/https?:\/\/\S+:(\d+)/g), ([, port]) => `http://127.0.0.1:${port}`)
+    return {
+      origin: origins[0]!,
+      origins,
+      reload: (next: string) =>
+        Effect.suspend(() => {
+          current = next
+          return gateway.reload
+        })
+    }
+  })
