@@ -53,13 +53,16 @@ export const buildCode = (
     // Groups first: one that is named like a service of the program's is not that.
     const named = Context.makeUnsafe<never>(new Map(given.groups.map((group) => [group.name, group])))
     const services = Context.mergeAll(
-      given.context,
       named,
       http,
       Context.make(Transport.Transport, given.transport),
       Context.make(Forwarded.Defaults, plan.forwarded)
     )
-    const context = Context.add(services, HttpRouter.HttpRouter, recorded.router) as Context.Context<unknown>
+    const context = Context.add(
+      Context.merge(given.context, services),
+      HttpRouter.HttpRouter,
+      recorded.router
+    ) as Context.Context<unknown>
     const refuse = (message: string) => new ConfigError({ file, problems: [{ path: [], message, place: undefined }] })
     yield* Effect.interruptible(
       // Nothing of a request that asks for a reload is there.
@@ -75,6 +78,7 @@ export const buildCode = (
         orElse: () => Effect.fail(refuse(`the layer of routes is not built after ${patience}: what does it wait for?`))
       })
     )
+    // The scope of a request is the request's.
     const within = <E>(answer: Effect.Effect<HttpServerResponse, E, unknown>): Answer<E> =>
       Effect.provideContext(answer, services as Context.Context<unknown>) as Answer<E>
     const all = [...recorded.middleware].toReversed()

@@ -2,7 +2,7 @@ import { RequestPath } from "@blackgate/http"
 import * as Duration from "effect/Duration"
 import { formatPath } from "../ConfigError.ts"
 import type { CodeRoutes } from "./CodeRoutes.ts"
-import { Lookup } from "./Lookup.ts"
+import { Lookup } from "./Generation.ts"
 import type { Plan } from "./Plan.ts"
 import { describeRetry } from "./retries.ts"
 import type { GroupPlan, Listed, Target } from "./RoutePlan.ts"
@@ -32,7 +32,7 @@ export const explain = (
   plan: Plan,
   method: string,
   url: string,
-  code: CodeRoutes | undefined
+  code?: CodeRoutes
 ): { readonly text: string; readonly isRouted: boolean } => {
   const [, authority = "", target = "/"] = /^(?:[a-z]+:\/\/)?([^/?#]*)([/?][^#]*)?$/i.exec(url) ?? []
   const received = target.startsWith("?") ? `/${target}` : target

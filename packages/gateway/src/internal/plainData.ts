@@ -38,8 +38,8 @@ export const plainData = (given: unknown): { readonly value: unknown; readonly p
       }
       const made: Array<readonly [string, unknown]> = []
       for (const [key, each] of Object.entries(value)) {
-        const read_ = read(each, [...path, key], inner)
-        if (read_ !== undefined) made.push([key, read_])
+        const plain = read(each, [...path, key], inner)
+        if (plain !== undefined) made.push([key, plain])
       }
       return Object.fromEntries(made)
     } catch (cause) {

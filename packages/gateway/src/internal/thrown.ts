@@ -11,6 +11,7 @@ interface Where {
   readonly file: string
   readonly line: number
   readonly column: number | undefined
+  readonly length: number
 }
 
 /** What a module was imported from. */
@@ -75,25 +76,34 @@ const hintOf = (thrown: unknown): string | undefined => {
   return undefined
 }
 
-// Node puts the file, the line and a caret before the stack of an error of syntax.
+// Node puts the file, the line and mostly a caret before the stack of an error of syntax.
 const arrow =
-  /^(?<file>(?:file:\/\/)?\/[^\n]*?)(?:\?[^\n]*)?:(?<line>\d+)\n(?<text>[^\n]*\n(?:[^\n]*\n)?)?(?<caret> *)\^/
+  /^(?<file>(?:file:\/\/)?\/[^\n]*?)(?:\?[^\n]*)?:(?<line>\d+)\n(?:(?:[^\n]+\n)*?(?<before> *)(?<carets>\^+)\n)?/
 const frame = /(?<file>file:\/\/\/[^\s?)]*|\/[^\s?():]+)(?:\?[^\s:)]*)?:(?<line>\d+):(?<column>\d+)\)?$/gm
 
 const whereIs = ({ files, folder }: Imported, thrown: unknown): Where | undefined => {
   const stack = property(thrown, "stack") ?? ""
-  const first = arrow.exec(stack)?.groups
-  if (first !== undefined) {
-    return { file: pathOf(first["file"]!), line: Number(first["line"]), column: undefined }
-  }
+  const first = arrowOf(stack)
+  if (first !== undefined) return first
   for (const { groups } of stack.matchAll(frame)) {
     const file = pathOf(groups!["file"]!)
     if (file.startsWith(folder + Path.sep) && !file.includes(`${Path.sep}node_modules${Path.sep}`)) {
-      return { file, line: Number(groups!["line"]), column: Number(groups!["column"]) }
+      return { file, line: Number(groups!["line"]), column: Number(groups!["column"]), length: 1 }
     }
   }
   const last = [...files].at(-1)
   return thrown instanceof SyntaxError && last !== undefined ? parsed(last) : undefined
+}
+
+const arrowOf = (stack: string): Where | undefined => {
+  const { before, carets = "", file, line } = arrow.exec(stack)?.groups ?? {}
+  if (file === undefined) return undefined
+  return {
+    file: pathOf(file),
+    line: Number(line),
+    column: before === undefined ? undefined : before.length + 1,
+    length: carets.length
+  }
 }
 
 const pathOf = (file: string): string => file.startsWith("file:") ? fileURLToPath(file) : file
@@ -103,23 +113,19 @@ const parsed = (file: string): Where | undefined => {
   try {
     Module.stripTypeScriptTypes(Fs.readFileSync(file, "utf8"), { sourceUrl: file })
   } catch (cause) {
-    const line = arrow.exec(property(cause, "stack") ?? "")?.groups?.["line"]
-    if (line !== undefined) return { file, line: Number(line), column: undefined }
+    return arrowOf(property(cause, "stack") ?? "")
   }
   return undefined
 }
 
-const placeOf = ({ column, file, line }: Where): Place | undefined => {
+const placeOf = ({ column, file, length, line }: Where): Place | undefined => {
   try {
     const text = Fs.readFileSync(file, "utf8").split(/\r?\n/)[line - 1]
     if (text === undefined) return undefined
     const start = text.search(/\S|$/) + 1
-    return {
-      line,
-      column: column ?? start,
-      text: masked(text),
-      length: column === undefined ? text.trimEnd().length - start + 1 : 1
-    }
+    return column === undefined
+      ? { line, column: start, text: masked(text), length: text.trimEnd().length - start + 1 }
+      : { line, column, text: masked(text), length }
   } catch {
     return undefined
   }
