@@ -1,7 +1,7 @@
 import { Group, Pool } from "@blackgate/core"
 import { Forwarded, Transport } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
+import { type Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { fromData } from "../../packages/gateway/src/Config.ts"
@@ -17,7 +17,7 @@ const users = { users: { pool: { max_concurrent: 3 } } }
 const planned = ({ config, middleware, routes }: Definition) =>
   Effect.flatMap(
     fromData(config, "blackgate.config.ts"),
-    (loaded) => planOf({ ...loaded, code: defineConfig({ routes, middleware }) }, () => "")
+    (loaded) => planOf({ ...loaded, code: defineConfig<string>({ routes, middleware }) }, () => "")
   )
 
 const build = (definition: Definition) => Effect.flatMap(makeKept, (kept) => buildWith(definition, kept))

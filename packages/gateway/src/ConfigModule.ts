@@ -107,9 +107,9 @@ export interface Definition<Groups extends string = string> {
     | Omit<Config, "groups"> & { readonly groups?: { readonly [Name in Groups]: GroupConfig } }
     | undefined
   /** Routes in code. They go before those of `config`. */
-  readonly routes?: Routes<Groups> | undefined
+  readonly routes?: Routes<NoInfer<Groups>> | undefined
   /** Stands around every request. */
-  readonly middleware?: Middleware<Groups> | undefined
+  readonly middleware?: Middleware<NoInfer<Groups>> | undefined
 }
 
 const TypeId = "~blackgate/ConfigModule"
