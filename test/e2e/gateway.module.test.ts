@@ -154,7 +154,7 @@ describe("a config module", { concurrent: false }, () => {
         const wrong: ReadonlyArray<readonly [text: string, says: string]> = [
           ["const a: = 1", `${name}:1:10: it can't be imported: `],
           ["enum A { B }\nexport default A", `${name}:1:1: it can't be imported: TypeScript enum is not supported`],
-          ["import \"./bad.mjs\"", "bad.mjs:2:7: it can't be imported: Unexpected token '='"],
+          ["import \"./bad.mjs\"", "bad.mjs:2:11: it can't be imported: Unexpected token '='"],
           ["import \"./gone.ts\"", `${name}: it can't be imported: Cannot find module`],
           ["import \"left-pad\"", "(a package has to be installed where the module is)"],
           ["import { b } from \"./good.ts\"", `${name}:1:10: it can't be imported: The requested module`],
@@ -171,7 +171,7 @@ describe("a config module", { concurrent: false }, () => {
           ],
           [module("{ routes: Proxy.route(\"/\", { group: Api, upstream: \"http://a\" }) }"), "needs api"]
         ]
-        Fs.writeFileSync(Path.join(cwd, "bad.mjs"), "const a = 1\nlet = = 2\n")
+        Fs.writeFileSync(Path.join(cwd, "bad.mjs"), "const a = 1\nconst b = = 2\n")
         Fs.writeFileSync(Path.join(cwd, "good.ts"), "export const a = 1\n")
         for (const [text, says] of wrong) {
           Fs.writeFileSync(Path.join(cwd, name), text)

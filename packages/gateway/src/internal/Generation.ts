@@ -176,7 +176,7 @@ export class Lookup<T> {
     if (inCode === "ambiguous") return inCode
     const asked = { host: hostOf(header("host") ?? ""), path: read.path, query: read.query, method, header }
     const found = inCode === undefined ? this.findIn(this.strict, asked) : this.ofCode(inCode)
-    if (read.lenient === undefined) return found
+    if (found === undefined || read.lenient === undefined) return found
     // Where only doubled slashes and parameters are gone, the one at the end has its meaning still.
     const path = read.path.endsWith("/") && !read.lenient.endsWith("/") ? `${read.lenient}/` : read.lenient
     const lenientInCode = this.code?.findLenient(method, path)

@@ -24,7 +24,7 @@ export interface Imported {
 }
 
 /** What a program throws, in words; whatever it throws. */
-export const wordsOf = (thrown: unknown): string => {
+const wordsOf = (thrown: unknown): string => {
   try {
     if (thrown instanceof Error) {
       const { message, name } = thrown
