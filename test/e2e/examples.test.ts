@@ -1,7 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Fs from "node:fs"
-import { examples, printed, start } from "./process.ts"
+import * as Os from "node:os"
+import * as Path from "node:path"
+import { examples, printed, start, startBlackgate } from "./process.ts"
 
 // What each of them prints, from its start to its end.
 const programs: Record<string, ReadonlyArray<string>> = {
@@ -70,7 +72,14 @@ const measured: Record<string, ReadonlyArray<RegExp>> = {
 }
 
 // What runs until it is stopped has tests of its own; a test is run as one.
-const others = ["blackgate.yml", "proxy-server.ts", "test-clock.test.ts", "test-kit.test.ts", "upstream.ts"]
+const others = [
+  "blackgate.config.ts",
+  "blackgate.yml",
+  "proxy-server.ts",
+  "test-clock.test.ts",
+  "test-kit.test.ts",
+  "upstream.ts"
+]
 
 // One after the other: each is a process of its own, and a machine has few cores.
 describe("examples", { concurrent: false }, () => {
@@ -96,6 +105,28 @@ describe("examples", { concurrent: false }, () => {
     Effect.gen(function*() {
       const program = yield* start("upstream.ts", { UPSTREAM_PORT: "0" })
       yield* printed(program, /^http:\/\/127\.0\.0\.1:[1-9]\d*\n/)
+    }), 60_000)
+
+  it.live("blackgate.config.ts has a route of its config, a route in code and a filter", () =>
+    Effect.gen(function*() {
+      const upstream = yield* start("upstream.ts", { UPSTREAM_PORT: "0" })
+      const [origin = ""] = yield* printed(upstream, /^http:\/\/127\.0\.0\.1:[1-9]\d*(?=\n)/)
+      const config = Path.join(examples, "blackgate.config.ts")
+      const program = yield* startBlackgate(Os.tmpdir(), ["-c", config, "start"], { PORT: "0", UPSTREAM: origin })
+      const [, port] = yield* printed(program, /^Blackgate listens on http:\/\/\S+:(\d+)$/m)
+      const ask = (path: string, headers: Record<string, string>) =>
+        Effect.promise(async () => {
+          const response = await fetch(`http://127.0.0.1:${port}${path}`, { headers })
+          return [response.status, await response.json()] as const
+        })
+      const key = { "x-api-key": "demo" }
+      assert.containSubset(yield* ask("/v1/users/1", key), [200, { path: "/v1/users/1" }])
+      assert.containSubset(yield* ask("/v1/both", key), [
+        200,
+        { user: { path: "/v1/users/1" }, order: { path: "/v1/orders/1" } }
+      ])
+      assert.deepStrictEqual(yield* ask("/v1/both", {}), [401, { code: 401, message: "a key is missing", errors: [] }])
+      assert.strictEqual((yield* ask("/other", key))[0], 404)
     }), 60_000)
 
   it("has no other example", () => {

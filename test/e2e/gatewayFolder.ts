@@ -64,13 +64,21 @@ const count = (text: string, pattern: RegExp): number => text.split(pattern).len
 /** Starts a gateway of a config, which listens on any port unless the config says otherwise. */
 export const gateway = (
   text: string,
-  options: { readonly args?: ReadonlyArray<string>; readonly env?: Record<string, string>; readonly stderr?: number } =
-    {}
+  options: {
+    readonly args?: ReadonlyArray<string>
+    readonly env?: Record<string, string>
+    readonly stderr?: number
+    /** What the config is called: `blackgate.yml` unless it is said. */
+    readonly name?: string
+    /** What else is in its folder. */
+    readonly others?: Record<string, string>
+  } = {}
 ): Effect.Effect<Running, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const file = Path.join(yield* folder, "blackgate.yml")
+    const { args = [], env, name = "blackgate.yml", others = {}, stderr } = options
+    const file = Path.join(yield* folder, name)
     Fs.writeFileSync(file, text)
-    const { args = [], env, stderr } = options
+    for (const [name, text] of Object.entries(others)) Fs.writeFileSync(Path.join(Path.dirname(file), name), text)
     const program = yield* startBlackgate(Path.dirname(file), ["--no-daemon", "start", ...args], env, stderr)
     const [, port, admin = ""] = yield* printed(
       program,

@@ -1,5 +1,7 @@
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
+import type { CannotListen } from "../../packages/gateway/src/CannotListen.ts"
 import { parse } from "../../packages/gateway/src/Config.ts"
+import type { ConfigError } from "../../packages/gateway/src/ConfigError.ts"
 import * as Gateway from "../../packages/gateway/src/Gateway.ts"
 import { explain } from "../../packages/gateway/src/internal/explain.ts"
 import { planOf } from "../../packages/gateway/src/internal/Plan.ts"
@@ -20,18 +22,27 @@ const planned = (text: string, files: Files = {}) => {
 }
 
 /** What `routes --explain GET /` says of it. */
-export const explained = (text: string, files: Files = {}) =>
+export const explained = (text: string, files: Files = {}): Effect.Effect<string, ConfigError> =>
   Effect.map(planned(text, files), (plan) => explain(plan, "GET", "http://gateway.test/").text)
 
 /** The first thing that is wrong with a file, as `check` says it, without its lines. */
-export const refused = (text: string, files: Files = {}) =>
+export const refused = (text: string, files: Files = {}): Effect.Effect<string | undefined, unknown> =>
   Effect.map(
     Effect.flip(Effect.flatMap(planned(text, files), Gateway.check)),
     ({ message }) => message.split("\n", 1)[0]
   )
 
+interface Started {
+  readonly origin: string
+  readonly origins: ReadonlyArray<string>
+  readonly reload: (next: string) => Effect.Effect<void, ConfigError | CannotListen>
+}
+
 /** A gateway of a file that listens, until the end of the scope. It can have another file. */
-export const started = (text: string, files: Files = {}) =>
+export const started = (
+  text: string,
+  files: Files = {}
+): Effect.Effect<Started, ConfigError | CannotListen, Scope.Scope> =>
   Effect.gen(function*() {
     let current = text
     const gateway = yield* Gateway.make({

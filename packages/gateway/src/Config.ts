@@ -10,9 +10,11 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { ConfigError, type Place, type Problem } from "./ConfigError.ts"
+import type { ConfigModule } from "./ConfigModule.ts"
 import { type Config, ConfigSchema } from "./ConfigSchema.ts"
 import { ConfigText, type Path } from "./internal/ConfigText.ts"
 import { type Finding, findings } from "./internal/issues.ts"
+import { plainData } from "./internal/plainData.ts"
 import { isSecretName, show } from "./internal/show.ts"
 import type { Sources } from "./internal/substitute.ts"
 
@@ -31,6 +33,8 @@ export interface Loaded {
   readonly written: (path: Path) => string | undefined
   /** The place of a part of a text. */
   readonly placeIn: (path: Path, start: number, length: number) => Place | undefined
+  /** What the config has in code, if it comes from a module. */
+  readonly code?: Pick<ConfigModule, "middleware" | "routes"> | undefined
 }
 
 /**
@@ -90,7 +94,32 @@ export const parse = (text: string, options: Options): Effect.Effect<Loaded, Con
     })
   })
 
-const problemOf = ({ at, expected, hint, isSecret, kind, path }: Finding, text: ConfigText): Problem => {
+/**
+ * Checks a config that is an object already. It has no lines: errors have the path of what is wrong, and no place.
+ *
+ * @category parsing
+ * @since 0.1.0
+ */
+export const fromData = (given: unknown, file: string): Effect.Effect<Loaded, ConfigError> =>
+  Effect.suspend(() => {
+    const { problems, value = {} } = plainData(given)
+    const data = { value, placeAt: () => undefined, writtenAt: () => undefined }
+    const decoded = Schema.decodeUnknownResult(ConfigSchema)(value, { errors: "all", onExcessProperty: "error" })
+    const found = Result.isFailure(decoded) ? findings(decoded.failure.issue) : []
+    const known = new Set(problems.map(({ path }) => JSON.stringify(path)))
+    const all = [
+      ...problems,
+      ...found.filter(({ path }) => !known.has(JSON.stringify(path))).map((finding) => problemOf(finding, data))
+    ]
+    if (all.length > 0 || Result.isFailure(decoded)) return Effect.fail(new ConfigError({ file, problems: all }))
+    const nowhere = () => undefined
+    return Effect.succeed({ file, config: decoded.success, place: nowhere, written: nowhere, placeIn: nowhere })
+  })
+
+const problemOf = (
+  { at, expected, hint, isSecret, kind, path }: Finding,
+  text: Pick<ConfigText, "placeAt" | "value" | "writtenAt">
+): Problem => {
   const place = text.placeAt(path, at)
   const guess = hint === undefined ? undefined : `did you mean ${hint}?`
   if (kind === "missing") return { path, message: `it is missing: expected ${expected}`, place }

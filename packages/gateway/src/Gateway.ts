@@ -16,6 +16,7 @@ import type { CannotListen } from "./CannotListen.ts"
 import type { ConfigError } from "./ConfigError.ts"
 import type { Config } from "./ConfigSchema.ts"
 import { adminRoutes, guarded } from "./internal/admin.ts"
+import type { CodeRoutes } from "./internal/CodeRoutes.ts"
 import { takeConnects } from "./internal/connects.ts"
 import { buildGeneration, type Generation } from "./internal/Generation.ts"
 import { makeKept } from "./internal/Kept.ts"
@@ -108,6 +109,7 @@ export const make = (
         Effect.map((ready) => ready.every(Boolean))
       ),
       plan: () => current.plan,
+      code: () => current.code,
       groups: () => current.groups,
       addresses,
       reload
@@ -135,16 +137,17 @@ const giveConnects = (listening: ReadonlyArray<Listening>, { begin, connects }: 
 }
 
 /**
- * Builds all of a config that needs no network, and lets go of it again.
+ * Builds all of a config that needs no network but for what a module needs, and lets go of it again. The routes of the module remain.
  *
  * @category constructors
  * @since 0.1.0
  */
-export const check = (plan: Plan): Effect.Effect<void, ConfigError> =>
+export const check = (plan: Plan): Effect.Effect<CodeRoutes | undefined, ConfigError> =>
   Effect.scoped(Effect.gen(function*() {
     const { config, ...loaded } = plan.loaded
     // A collector would have to be told something.
     const silent = { ...plan, loaded: { ...loaded, config: { ...config, telemetry: {} } } }
     const generation = yield* buildGeneration(silent, yield* makeKept)
     yield* generation.close()
+    return generation.code
   }))

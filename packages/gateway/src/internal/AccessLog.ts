@@ -1,3 +1,4 @@
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
@@ -6,19 +7,22 @@ import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type { Config } from "../ConfigSchema.ts"
 import type { Lines } from "./Lines.ts"
-import type { RoutePlan } from "./RoutePlan.ts"
+import type { Listed } from "./RoutePlan.ts"
 
 type Settings = NonNullable<NonNullable<Config["log"]>["access"]>
 
 // A client that has gone before there was an answer, in the words of nginx.
 const clientGone = 499
 
+/** Which route a request has taken, where that turns out on the way only. */
+export class Taken extends Context.Service<Taken, { plan: Listed | undefined }>()("blackgate/Taken") {}
+
 /** What is written of one request. */
 interface Entry {
   readonly time: Date
   readonly from: number
   readonly request: HttpServerRequest
-  readonly route: RoutePlan | undefined
+  readonly taken: { readonly plan: Listed | undefined } | undefined
   status: number
   bytes: string | undefined
   headMillis: number | undefined
@@ -40,7 +44,7 @@ export class AccessLog {
   /** Answers a request, and writes its line at its end. */
   of<E, R>(
     request: HttpServerRequest,
-    route: RoutePlan | undefined,
+    taken: { readonly plan: Listed | undefined } | undefined,
     scope: Scope.Scope,
     answer: Effect.Effect<HttpServerResponse, E, R>
   ): Effect.Effect<HttpServerResponse, E, R> {
@@ -52,7 +56,7 @@ export class AccessLog {
       time: new Date(),
       from: performance.now(),
       request,
-      route,
+      taken,
       status: clientGone,
       bytes: undefined,
       headMillis: undefined
@@ -101,8 +105,9 @@ const common = ({ bytes, request, status, time }: Entry): string =>
 const rounded = (millis: number | undefined): number | null =>
   millis === undefined ? null : Math.round(millis * 100) / 100
 
-const json = ({ bytes, from, headMillis, request, route, status, time }: Entry): string =>
-  JSON.stringify({
+const json = ({ bytes, from, headMillis, request, status, taken, time }: Entry): string => {
+  const route = taken?.plan
+  return JSON.stringify({
     time: time.toISOString(),
     id: request.headers["x-request-id"] ?? randomUUID(),
     client: clientOf(request),
@@ -118,3 +123,4 @@ const json = ({ bytes, from, headMillis, request, route, status, time }: Entry):
     headMillis: rounded(headMillis),
     millis: rounded(performance.now() - from)
   })
+}

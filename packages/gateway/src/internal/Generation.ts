@@ -8,7 +8,9 @@ import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Scope from "effect/Scope"
 import type { EventEmitter } from "node:events"
 import { ConfigError } from "../ConfigError.ts"
-import { AccessLog } from "./AccessLog.ts"
+import { AccessLog, Taken } from "./AccessLog.ts"
+import { type Answer, buildCode, type Code } from "./Code.ts"
+import type { CodeRoutes } from "./CodeRoutes.ts"
 import type { Path } from "./ConfigText.ts"
 import { makeConnects } from "./connects.ts"
 import { fallbackOptions } from "./Fallback.ts"
@@ -17,15 +19,14 @@ import { stdout } from "./Lines.ts"
 import type { Plan } from "./Plan.ts"
 import { refusable } from "./refusable.ts"
 import { type Asked, hostOf, RouteIndex } from "./RouteIndex.ts"
-import type { RoutePlan } from "./RoutePlan.ts"
+import type { Listed, RoutePlan } from "./RoutePlan.ts"
 import { spanned, type Telemetry } from "./Telemetry.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
-type Answer = Effect.Effect<Response, never, HttpServerRequest | Scope.Scope>
 
 /** A route that is built. */
 interface Route {
-  readonly plan: RoutePlan
+  readonly plan: Listed
   readonly answer: Answer | undefined
 }
 
@@ -44,6 +45,9 @@ export class Generation {
   readonly telemetry: Telemetry | undefined
   /** Gives the pools that others have made the size that this config says. */
   readonly resize: Effect.Effect<void>
+  /** Those of a config module. */
+  readonly code: CodeRoutes | undefined
+  private readonly filtered: Answer | undefined
   private readonly scope: Scope.Closeable
   private readonly lookup: Lookup<Route>
   private readonly access: AccessLog | undefined
@@ -56,33 +60,60 @@ export class Generation {
     scope: Scope.Closeable,
     lookup: Lookup<Route>,
     connects: ReadonlyMap<string, EventEmitter>,
-    telemetry: Telemetry | undefined
+    telemetry: Telemetry | undefined,
+    code: Code | undefined
   ) {
     this.plan = plan
     this.connects = connects
     this.telemetry = telemetry
+    this.code = code?.routes
     const { access } = plan.loaded.config.log ?? {}
     this.access = access === undefined ? undefined : new AccessLog(access, stdout)
     this.groups = groups.map(({ group }) => group)
     this.resize = Effect.forEach(groups, ({ resize }) => resize, { discard: true })
     this.scope = scope
     this.lookup = lookup
+    this.filtered = code?.around(this.routed)
   }
 
   /** Answers one request. */
-  readonly answer: Answer = Effect.withFiber((fiber) => {
+  get answer(): Answer {
+    return this.filtered === undefined ? this.routed : this.throughFilter
+  }
+
+  private readonly routed: Answer = Effect.withFiber((fiber) => {
     const context = fiber.context as Context.Context<HttpServerRequest | Scope.Scope>
     const request = Context.get(context, HttpServerRequest)
     const read = RequestPath.of(request)
     const scope = Context.get(context, Scope.Scope)
-    const found = read && this.lookup.find(read, request.method, (name) => request.headers[name])
+    const found = read && this.lookup.find(read, request.method, (name) => request.headers[name], request.url)
     const route = found === "ambiguous" ? undefined : found
     const taken = read === undefined || found === "ambiguous"
       ? Effect.succeed(badRequest)
       : this.take(route, request, read, scope)
     const tracer = this.telemetry?.tracer
     const answer = tracer === undefined ? taken : spanned(tracer, request, route?.plan, taken)
-    return this.access === undefined ? answer : this.access.of(request, route?.plan, scope, answer)
+    if (this.access === undefined) return answer
+    if (this.filtered === undefined) return this.access.of(request, route, scope, answer)
+    const record = Context.getOrUndefined(context, Taken)
+    if (record !== undefined) record.plan = route?.plan
+    return answer
+  })
+
+  // What a filter does is the config's, too: that does not end before.
+  private readonly throughFilter: Answer = Effect.withFiber((fiber) => {
+    const context = fiber.context as Context.Context<HttpServerRequest | Scope.Scope>
+    const scope = Context.get(context, Scope.Scope)
+    const answer = this.until(scope, this.filtered!)
+    if (this.access === undefined) return answer
+    // The filter may change the request before there is a route.
+    const taken: Taken["Service"] = { plan: undefined }
+    return this.access.of(
+      Context.get(context, HttpServerRequest),
+      taken,
+      scope,
+      Effect.provideService(answer, Taken, taken)
+    )
   })
 
   private take(
@@ -94,8 +125,12 @@ export class Generation {
     if (route === undefined) return Effect.succeed(notFound)
     const { answer, plan: { target } } = route
     if (target._tag === "redirect") return Effect.succeed(target.answer(request, path, query))
+    return this.until(scope, answer!)
+  }
+
+  private until(scope: Scope.Scope, answer: Answer): Answer {
     this.underWay++
-    return Effect.andThen(Scope.addFinalizer(scope, this.left), answer!)
+    return Effect.andThen(Scope.addFinalizer(scope, this.left), answer)
   }
 
   private readonly left: Effect.Effect<void> = Effect.suspend(() => {
@@ -129,31 +164,46 @@ export class Generation {
   }
 }
 
-/** Which route a request takes. */
+/**
+ * Which route a request takes: one in code, the most specific one of the config, the first of its proxies. The readings of a path have to
+ * agree, across all of them.
+ */
 export class Lookup<T> {
   private readonly strict: RouteIndex<T>
   private readonly lenient: RouteIndex<T>
   private readonly proxies: ReadonlyArray<readonly [RoutePlan, T]>
+  private readonly code: CodeRoutes | undefined
+  private readonly ofCode: (route: Listed) => T
 
-  constructor(plan: Plan, make: (route: RoutePlan) => T) {
+  constructor(plan: Plan, make: (route: Listed) => T, code?: CodeRoutes) {
     const routes = plan.routes.map((route) => [route.matching, make(route)] as const)
     this.strict = new RouteIndex(routes, false)
     this.lenient = new RouteIndex(routes, true)
     this.proxies = plan.proxies.map((route) => [route, make(route)] as const)
+    this.code = code?.all.length === 0 ? undefined : code
+    const made = new Map(code?.all.map((route) => [route, make(route)]))
+    this.ofCode = (route) => made.get(route)!
   }
 
-  /** `ambiguous` if the upstream could take it for a request of another route. */
+  /** `url` is the target as the router in code reads it. `ambiguous` if the upstream could take it for a request of another route. */
   find(
     read: RequestPath.RequestPath,
     method: string,
-    header: (name: string) => string | undefined
+    header: (name: string) => string | undefined,
+    url = read.path + read.query
   ): T | "ambiguous" | undefined {
+    const inCode = this.code?.find(method, url, read)
+    if (inCode === "ambiguous") return inCode
     const asked = { host: hostOf(header("host") ?? ""), path: read.path, query: read.query, method, header }
-    const found = this.findIn(this.strict, asked)
+    const found = inCode === undefined ? this.findIn(this.strict, asked) : this.ofCode(inCode)
     if (found === undefined || read.lenient === undefined) return found
     // Where only doubled slashes and parameters are gone, the one at the end has its meaning still.
     const path = read.path.endsWith("/") && !read.lenient.endsWith("/") ? `${read.lenient}/` : read.lenient
-    return this.findIn(this.lenient, { ...asked, path }) === found ? found : "ambiguous"
+    const lenientInCode = this.code?.findLenient(method, path)
+    const lenient = lenientInCode === undefined
+      ? this.findIn(this.lenient, { ...asked, path })
+      : this.ofCode(lenientInCode)
+    return lenient === found ? found : "ambiguous"
   }
 
   private findIn(index: RouteIndex<T>, asked: Asked): T | undefined {
@@ -175,7 +225,7 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         plan.groups,
         (group) => orConfigError(plan, group.path, groupOf(kept, group))
       )
-      const answers = new Map<RoutePlan, Answer>()
+      const answers = new Map<Listed, Answer>()
       for (const route of [...plan.routes, ...plan.proxies]) {
         const { target } = route
         if (target._tag === "redirect") continue
@@ -197,7 +247,6 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         )
         answers.set(route, Effect.provideContext(handler, services))
       }
-      const lookup = new Lookup(plan, (route): Route => ({ plan: route, answer: answers.get(route) }))
       const connects = new Map<string, EventEmitter>()
       for (const { connect, key, path } of plan.listeners) {
         if (connect === undefined) continue
@@ -206,7 +255,22 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
       }
       const { otlp } = plan.loaded.config.telemetry ?? {}
       const telemetry = otlp && (yield* telemetryOf(kept, otlp))
-      return new Generation(plan, groups, scope, lookup, connects, telemetry)
+      const code = plan.loaded.code && (yield* buildCode(
+        plan,
+        plan.loaded.code,
+        {
+          groups: groups.map(({ group }) => group),
+          transport: yield* transportOf(kept, {}),
+          context: kept.context
+        },
+        scope
+      ))
+      const lookup = new Lookup(
+        plan,
+        (route): Route => ({ plan: route, answer: route.target._tag === "code" ? code?.answer : answers.get(route) }),
+        code?.routes
+      )
+      return new Generation(plan, groups, scope, lookup, connects, telemetry, code)
     })
     return yield* build.pipe(
       Scope.provide(scope),

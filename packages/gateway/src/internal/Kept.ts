@@ -23,6 +23,8 @@ export interface Kept {
   readonly answers: RcMap.RcMap<string, StaleAnswers>
   /** By the keys of groups, the size that a pool begins with, and the one that a config has given it last. */
   readonly sizes: Map<string, Size>
+  /** What is there from the beginning: the log, say. */
+  readonly context: Context.Context<never>
 }
 
 interface Size {
@@ -35,6 +37,7 @@ export const makeKept = Effect.gen(function*() {
   const sizes = new Map<string, Size>()
   return {
     sizes,
+    context: yield* Effect.context<never>(),
     groups: yield* RcMap.make({
       lookup: (key: string) => {
         const { name, options } = parse(key) as GroupPlan

@@ -57,14 +57,20 @@ export type Target =
     readonly answer: (request: HttpServerRequest, path: string, query: string) => HttpServerResponse
   }
 
-/** A route, ready to be built. */
-export interface RoutePlan {
+/** A route, as it is told of. */
+export interface Listed {
   readonly name: string
   readonly path: Path
   /** What it matches, in words. */
   readonly matches: string
   /** Where its requests go, in words. */
   readonly goes: string
+  /** `code` is for the router of a config module to know. */
+  readonly target: Target | { readonly _tag: "code" }
+}
+
+/** A route of the config, ready to be built. */
+export interface RoutePlan extends Listed {
   readonly matching: Matching
   readonly target: Target
 }

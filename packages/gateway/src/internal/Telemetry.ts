@@ -18,7 +18,7 @@ import { randomUUID } from "node:crypto"
 import type { Config } from "../ConfigSchema.ts"
 import { Collector } from "./Collector.ts"
 import { time } from "./options.ts"
-import type { RoutePlan } from "./RoutePlan.ts"
+import type { Listed } from "./RoutePlan.ts"
 
 export type OtlpConfig = NonNullable<NonNullable<Config["telemetry"]>["otlp"]>
 
@@ -105,7 +105,7 @@ const isIn = (traceId: string, share: number): boolean => Number.parseInt(traceI
 export const spanned = <E, R>(
   tracer: Tracer.Tracer,
   request: HttpServerRequest,
-  route: RoutePlan | undefined,
+  route: Listed | undefined,
   answer: Effect.Effect<HttpServerResponse, E, R | HttpServerRequest>
 ): Effect.Effect<HttpServerResponse, E, R | HttpServerRequest> => {
   const name = route === undefined ? request.method : `${request.method} ${route.name}`

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import { createHash, timingSafeEqual } from "node:crypto"
 import { AdminApi, NoSuchGroup, NotReady, Refused } from "../AdminApi.ts"
 import { formatPath } from "../ConfigError.ts"
+import type { CodeRoutes } from "./CodeRoutes.ts"
 import { policies } from "./explain.ts"
 import { isLoopback } from "./loopback.ts"
 import type { Plan } from "./Plan.ts"
@@ -21,6 +22,8 @@ import { hostOf } from "./RouteIndex.ts"
 export interface Administered {
   readonly isReady: Effect.Effect<boolean>
   readonly plan: () => Plan
+  /** Those of a config module. */
+  readonly code: () => CodeRoutes | undefined
   readonly groups: () => ReadonlyArray<Group.Group>
   readonly addresses: () => ReadonlyArray<string>
   readonly reload: Effect.Effect<void, { readonly message: string }>
@@ -74,7 +77,7 @@ export const adminRoutes = (gateway: Administered) => {
       routes: () =>
         Effect.sync(() => {
           const { proxies, routes } = gateway.plan()
-          return [...routes, ...proxies].map(({ goes, matches, name, path, target }) => ({
+          return [...gateway.code()?.all ?? [], ...routes, ...proxies].map(({ goes, matches, name, path, target }) => ({
             at: formatPath(path),
             name,
             matches,

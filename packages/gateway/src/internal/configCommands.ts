@@ -17,13 +17,14 @@ export const check = Command.make("check", {}, () =>
   reported(Effect.gen(function*() {
     const file = yield* configFile
     const plan = yield* loadPlan(file)
-    yield* Gateway.check(plan)
+    const code = yield* Gateway.check(plan)
     const { groups, listeners, proxies, routes } = plan
     const parts = [
       count(listeners.filter(({ role }) => role === "gateway").length, "listener"),
       count(routes.length, "route"),
       count(proxies.length, "proxy", "proxies"),
-      count(groups.length, "group")
+      count(groups.length, "group"),
+      ...(code === undefined || code.all.length === 0 ? [] : [count(code.all.length, "route") + " in code"])
     ]
     yield* Console.log(`${file} is good: ${parts.join(", ")}`)
   }))).pipe(Command.withDescription("Checks a config file, and the files that it names, without listening."))
@@ -66,7 +67,9 @@ export const routes = Command.make(
   ({ explain: isExplained, request }) =>
     Effect.gen(function*() {
       const plan = yield* reported(Effect.flatMap(configFile, loadPlan))
-      if (!isExplained && request.length === 0) return yield* Console.log(routeTable(plan))
+      // Which routes there are in code is known when they are built.
+      const code = plan.loaded.code && (yield* reported(Gateway.check(plan)))
+      if (!isExplained && request.length === 0) return yield* Console.log(routeTable(plan, code))
       const [method, url, ...more] = request
       if (method === undefined || url === undefined || more.length > 0 || !isExplained) {
         return yield* failWith(
@@ -74,7 +77,7 @@ export const routes = Command.make(
           "expected routes --explain METHOD URL, such as routes --explain GET http://localhost/a"
         )
       }
-      const { isRouted, text } = explain(plan, method, url)
+      const { isRouted, text } = explain(plan, method, url, code)
       return yield* isRouted ? Console.log(text) : failWith(1, text)
     })
 ).pipe(Command.withDescription("Prints the routes, or what becomes of one request."))

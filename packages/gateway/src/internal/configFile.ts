@@ -1,14 +1,18 @@
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as Fs from "node:fs"
 import * as Os from "node:os"
 import * as Path from "node:path"
-import { type Loaded, parse } from "../Config.ts"
+import { fromData, type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
+import { isConfigModule } from "../ConfigModule.ts"
+import { importAnew } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
 
-/** Where a config file is looked for if none is named: where the Python program looks. */
+/** Where a config file is looked for if none is named: where the Python program looks, and for a module. */
 const places = (): ReadonlyArray<string> => [
   "./blackgate.yml",
+  "./blackgate.config.ts",
   Path.join(Os.homedir(), ".blackgate.yml"),
   "/usr/local/etc/blackgate/blackgate.yml",
   "/etc/blackgate/blackgate.yml"
@@ -34,7 +38,7 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 const readFrom = (file: string) => (path: string, encoding: "utf8" | "latin1" = "utf8"): string =>
   Fs.readFileSync(Path.resolve(Path.dirname(file), path), encoding)
 
-const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
+const readText = (file: string): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     let bytes: Buffer
     try {
@@ -51,6 +55,65 @@ const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
     return parse(text, { file, env: process.env, readFile: readFrom(file) })
   })
 
-/** The file's config, with the files that it names. */
+const keys = new Set(["config", "middleware", "routes"])
+
+/** By name, all files that a config was read from, whether it could be used or not. */
+const filesRead = new Map<string, Set<string>>()
+
+/** The files that a config file consists of, as far as they have been read: itself, and what a module imports of its own folder. */
+export const filesOf = (file: string): ReadonlySet<string> => new Set([file, ...filesRead.get(file) ?? []])
+
+const readModule = (file: string): Effect.Effect<Loaded, ConfigError> =>
+  Effect.gen(function*() {
+    try {
+      Fs.accessSync(file, Fs.constants.R_OK)
+    } catch (cause) {
+      return yield* refuse(file, `it can't be read: ${(cause as Error).message}`)
+    }
+    const { exports } = yield* importAnew(file, (files) => {
+      filesRead.set(file, new Set([...filesRead.get(file) ?? [], ...files]))
+    })
+    // Node gives those of CommonJS that name.
+    if ("module.exports" in exports) {
+      return yield* refuse(file, "it is CommonJS, and has to be an ES module: export default defineConfig({ … })")
+    }
+    if (!("default" in exports)) {
+      return yield* refuse(file, "it has no default export: expected export default defineConfig({ … })")
+    }
+    const defined = exports.default
+    if (!isConfigModule(defined)) {
+      return yield* refuse(
+        file,
+        "its default export is not what defineConfig of blackgate/config returns: export default defineConfig({ … })"
+      )
+    }
+    const { middleware, routes } = defined
+    const strange = Object.keys(defined).filter((key) => !key.startsWith("~") && !keys.has(key))
+    if (strange.length > 0) {
+      return yield* refuse(file, `defineConfig takes ${[...keys].join(", ")}, and not ${strange.join(", ")}`)
+    }
+    if (routes !== undefined && !Layer.isLayer(routes)) {
+      return yield* refuse(
+        file,
+        "routes is not a layer: expected Proxy.route(…), HttpRouter.add(…), or several, merged"
+      )
+    }
+    if (middleware !== undefined && typeof middleware !== "function") {
+      return yield* refuse(file, "middleware is not a function: expected (answer) => an effect")
+    }
+    const loaded = yield* fromData(defined.config, file)
+    return { ...loaded, code: { routes, middleware } }
+  })
+
+const modules = /\.m?[jt]s$/i
+
+const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> => {
+  if (modules.test(file)) return readModule(file)
+  return /\.c[jt]s$/i.test(file)
+    ? Effect.fail(refuse(file, "a config module is an ES module: .ts, .mts, .js or .mjs"))
+    : readText(file)
+}
+
+/** The file's config, with the files that it names. Each thread that runs it loads it by itself. */
 export const loadPlan = (file: string): Effect.Effect<Plan, ConfigError> =>
   Effect.flatMap(readConfigFile(file), (loaded) => planOf(loaded, readFrom(file)))

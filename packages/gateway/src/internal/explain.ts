@@ -2,10 +2,11 @@ import { RequestPath } from "@blackgate/http"
 import * as Duration from "effect/Duration"
 import { formatPath } from "../ConfigError.ts"
 import { describeCallContext } from "./callContexts.ts"
+import type { CodeRoutes } from "./CodeRoutes.ts"
 import { Lookup } from "./Generation.ts"
 import type { Plan } from "./Plan.ts"
 import { describeRetry } from "./retries.ts"
-import type { GroupPlan, RoutePlan, Target } from "./RoutePlan.ts"
+import type { GroupPlan, Listed, Target } from "./RoutePlan.ts"
 
 /** Rows under a head, as wide as they need to be. */
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
@@ -13,9 +14,9 @@ const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
   return rows.map((row) => row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ").trimEnd()).join("\n")
 }
 
-/** All routes, as they stand in the file. */
-export const routeTable = (plan: Plan): string => {
-  const rows = [...plan.routes, ...plan.proxies].map((route) => [
+/** All routes, those in code first, as they stand in the file. */
+export const routeTable = (plan: Plan, code: CodeRoutes | undefined): string => {
+  const rows = [...code?.all ?? [], ...plan.routes, ...plan.proxies].map((route) => [
     formatPath(route.path),
     route.name,
     route.matches,
@@ -31,13 +32,16 @@ const groupWord = ({ name, path }: GroupPlan): string => path[0] === "groups" ? 
 export const explain = (
   plan: Plan,
   method: string,
-  url: string
+  url: string,
+  code?: CodeRoutes
 ): { readonly text: string; readonly isRouted: boolean } => {
   const [, authority = "", target = "/"] = /^(?:[a-z]+:\/\/)?([^/?#]*)([/?][^#]*)?$/i.exec(url) ?? []
-  const read = RequestPath.parse(target.startsWith("?") ? `/${target}` : target)
+  const received = target.startsWith("?") ? `/${target}` : target
+  const read = RequestPath.parse(received)
   if (read === undefined) return { text: "400: the path can't be read", isRouted: false }
   const headers: Record<string, string> = { host: authority }
-  const route = new Lookup(plan, (route) => route).find(read, method.toUpperCase(), (name) => headers[name])
+  const lookup = new Lookup(plan, (route) => route, code)
+  const route = lookup.find(read, method.toUpperCase(), (name) => headers[name], received)
   if (route === undefined) return { text: "404: no route matches", isRouted: false }
   if (route === "ambiguous") {
     return { text: "400: the path could mean another route to the upstream (docs/paths.md)", isRouted: false }
@@ -47,13 +51,14 @@ export const explain = (
 
 const rowsOf = (
   plan: Plan,
-  route: RoutePlan,
+  route: Listed,
   read: RequestPath.RequestPath
 ): ReadonlyArray<ReadonlyArray<string>> => {
   const place = plan.loaded.place(route.path)
   const at = place === undefined ? "" : `, ${plan.loaded.file}:${place.line}`
   const rows = [["route", `${route.name} (${formatPath(route.path)}${at})`], ["matches", route.matches]]
   const { target } = route
+  if (target._tag === "code") return [...rows, ["answer", "a handler in code"]]
   if (target._tag === "redirect") return [...rows, ["answer", "a redirect"]]
   return [
     ...rows,

@@ -25,8 +25,8 @@ export const blackgate = Command.make("blackgate").pipe(
   Command.withSharedFlags({
     config: path(
       "config",
-      "The config file. Without it: ./blackgate.yml, ~/.blackgate.yml, /usr/local/etc/blackgate/blackgate.yml, "
-        + "/etc/blackgate/blackgate.yml"
+      "The config file. Without it: ./blackgate.yml, ./blackgate.config.ts, ~/.blackgate.yml, "
+        + "/usr/local/etc/blackgate/blackgate.yml, /etc/blackgate/blackgate.yml"
     ).pipe(Flag.withAlias("c")),
     daemon: Flag.Boolean("daemon").pipe(
       Flag.withDescription("Start in the background, and wait until it listens"),

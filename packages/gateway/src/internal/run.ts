@@ -8,7 +8,7 @@ import type { CannotListen } from "../CannotListen.ts"
 import type { ConfigError } from "../ConfigError.ts"
 import type { Config } from "../ConfigSchema.ts"
 import * as Gateway from "../Gateway.ts"
-import { loadPlan } from "./configFile.ts"
+import { filesOf, loadPlan } from "./configFile.ts"
 import * as Pidfile from "./Pidfile.ts"
 import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
 import { Sentry } from "./Sentry.ts"
@@ -31,25 +31,34 @@ const hurry = Effect.sync(() => {
   }
 })
 
+interface Hangups {
+  readonly queue: Queue.Dequeue<void>
+  /** Has what a config module has imported by now watched, too. */
+  readonly watch: Effect.Effect<void>
+}
+
 /** A storm of SIGHUPs is one reload under way and one to come. */
-const hangups = (watched: string | undefined): Effect.Effect<Queue.Dequeue<void>, never, Scope> =>
+const hangups = (watched: string | undefined): Effect.Effect<Hangups, never, Scope> =>
   Effect.gen(function*() {
     const queue = yield* Queue.sliding<void>(1)
-    yield* Effect.acquireRelease(
-      Effect.sync(() => {
-        const listener = () => void Queue.offerUnsafe(queue, undefined)
-        process.on("SIGHUP", listener)
+    const listener = () => void Queue.offerUnsafe(queue, undefined)
+    const files = new Set<string>()
+    const watch = Effect.sync(() => {
+      for (const file of watched === undefined ? [] : filesOf(watched)) {
         // It is asked for, and not waited for: that sees files that are replaced, and links that are moved, on any file system.
-        if (watched !== undefined) Fs.watchFile(watched, { interval: 500, persistent: false }, listener)
-        return listener
-      }),
-      (listener) =>
+        if (!files.has(file)) Fs.watchFile(file, { interval: 500, persistent: false }, listener)
+        files.add(file)
+      }
+    })
+    yield* Effect.acquireRelease(
+      Effect.andThen(Effect.sync(() => process.on("SIGHUP", listener)), watch),
+      () =>
         Effect.sync(() => {
           process.off("SIGHUP", listener)
-          if (watched !== undefined) Fs.unwatchFile(watched, listener)
+          for (const file of files) Fs.unwatchFile(file, listener)
         })
     )
-    return queue
+    return { queue, watch }
   })
 
 export interface RunOptions {
@@ -75,9 +84,10 @@ export const runGateway = (
   }
   return Effect.scoped(Effect.gen(function*() {
     yield* hurry
-    const asked = yield* hangups(watch ? file : undefined)
+    const { queue, watch: watchAll } = yield* hangups(watch ? file : undefined)
     // Before the pidfile, which stands for one that can run.
     const first = yield* loadPlan(file)
+    yield* watchAll
     yield* apply(first.loaded.config)
     // Taken away last: who waits for the end of the program waits for that.
     if (pidfile !== undefined) yield* Pidfile.write(pidfile)
@@ -100,8 +110,9 @@ export const runGateway = (
     }).pipe(
       Effect.catch((error) => Effect.logError(`not reloaded, the old config goes on:\n${error.message}`)),
       // What nobody has thought of ends no gateway.
-      Effect.catchDefect((defect) => Effect.logError("not reloaded, the old config goes on", Cause.die(defect)))
+      Effect.catchDefect((defect) => Effect.logError("not reloaded, the old config goes on", Cause.die(defect))),
+      Effect.andThen(watchAll)
     )
-    return yield* Effect.forever(Effect.andThen(Queue.take(asked), reload))
+    return yield* Effect.forever(Effect.andThen(Queue.take(queue), reload))
   })).pipe(Effect.provide(log.layer))
 }
