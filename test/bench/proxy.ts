@@ -76,14 +76,39 @@ interface Found {
   readonly p99: number
 }
 
-/** Each proxy stays up for all rounds of a case: its code is warm, and what others have made it do is not in the figures. */
+/** Two processes of one setup differ by a third for their lives: each proxy has so many, one after the other. */
+const lives = 3
+
 const measure = async (one: Case, rounds: number): Promise<Report["tables"]> => {
-  const { bodies, load: usual, of = everyone, title } = one
+  const found = new Map<Subject, Array<Found>>()
+  const failed = new Map<Subject, string>()
+  for (let life = 0; life < Math.min(lives, rounds); life++) {
+    const [results, broken] = await live(one, Math.ceil((rounds - life) / lives))
+    for (const [{ name }, of] of results) found.set(name, [...found.get(name) ?? [], ...of])
+    for (const { name, note } of broken) failed.set(name, note)
+  }
+  const whole = Array.from(found).filter(([name]) => !failed.has(name))
+  return {
+    [one.title]: [
+      ...rows(whole, one.bodies),
+      ...Array.from(failed, ([proxy, note]): Row => ({ proxy, note }))
+    ]
+  }
+}
+
+interface Able {
+  readonly name: Subject
+  readonly run: (seconds: number) => Promise<Found>
+}
+
+/** Each proxy stays up for all rounds of a life: its code is warm, and what others have made it do is not in the figures. */
+const live = async (one: Case, rounds: number) => {
+  const { load: usual, of = everyone } = one
   const upstream = await startUpstream()
   const origin = `http://127.0.0.1:${upstream.port}`
   const running: Array<Running> = []
-  const failed: Array<Row> = []
-  const able: Array<{ readonly name: Subject; readonly run: (seconds: number) => Promise<Found> }> = []
+  const failed: Array<{ readonly name: Subject; readonly note: string }> = []
+  const able: Array<Able> = []
   try {
     for (const { load: special, refuses = false, subject } of of) {
       try {
@@ -94,10 +119,10 @@ const measure = async (one: Case, rounds: number): Promise<Report["tables"]> => 
         await run(warmUp)
         able.push({ name: subject, run })
       } catch (error) {
-        failed.push({ proxy: subject, note: (error as Error).message })
+        failed.push({ name: subject, note: (error as Error).message })
       }
     }
-    return { [title]: [...rows(await interleaved(rounds, able, ({ run }) => run(seconds)), bodies), ...failed] }
+    return [await interleaved(rounds, able, ({ run }) => run(seconds)), failed] as const
   } finally {
     for (const one of [...running, upstream]) one.stop()
   }
@@ -126,12 +151,12 @@ const ratios = (values: ReadonlyArray<number>, base: ReadonlyArray<number>) =>
   values.map((value, round) => value / base[round]!)
 
 const rows = (
-  found: ReadonlyArray<readonly [{ readonly name: Subject }, ReadonlyArray<Found>]>,
+  found: ReadonlyArray<readonly [Subject, ReadonlyArray<Found>]>,
   bodies: number | undefined
 ): ReadonlyArray<Row> => {
   const cpu = (results: ReadonlyArray<Found>) => results.map((one) => one.cpu)
-  const [{ name: base }, floor] = found[0]!
-  return found.map(([{ name }, results]): Row => {
+  const [base, floor] = found[0]!
+  return found.map(([name, results]): Row => {
     const ratio = ratios(cpu(results), cpu(floor))
     const [low, high] = quartiles(ratio)
     return {
