@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { type Plan, planOf } from "./Plan.ts"
+import { readRegularFile } from "./readRegularFile.ts"
 
 /** Where a config file is looked for if none is named: where the Python program looks. */
 const places = (): ReadonlyArray<string> => [
@@ -32,13 +33,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Files that a config names are relative to it. */
 const readFrom = (file: string) => (path: string): string =>
-  Fs.readFileSync(Path.resolve(Path.dirname(file), path), "utf8")
+  readRegularFile(Path.resolve(Path.dirname(file), path)).toString("utf8")
 
 const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     let bytes: Buffer
     try {
-      bytes = Fs.readFileSync(file)
+      bytes = readRegularFile(file)
     } catch (cause) {
       return Effect.fail(refuse(file, `it can't be read: ${(cause as Error).message}`))
     }
@@ -48,6 +49,8 @@ const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
     } catch {
       return Effect.fail(refuse(file, "it is not UTF-8"))
     }
+    // A file of some other kind, or of some other encoding.
+    if (text.includes("\0")) return Effect.fail(refuse(file, "it is not text"))
     return parse(text, { file, env: process.env, readFile: readFrom(file) })
   })
 
