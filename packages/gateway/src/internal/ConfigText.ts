@@ -40,7 +40,7 @@ export class ConfigText {
     this.document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "silent" })
     for (const { code, message, pos: [start, end] } of this.document.errors) {
       const hint = this.text[start - 1] === "$" ? "within { } and [ ], what has a ${ has to be in quotes" : undefined
-      const said = /^Maximum call stack/.test(message) ? tooDeep : message.split("\n")[0]!
+      const said = message.startsWith("Maximum call stack") ? tooDeep : message.split("\n")[0]!
       this.problems.push({ path: [], message: said, hint, place: this.placeOf(start, end) })
       // What follows on one mistake of syntax are no mistakes of whoever wrote it.
       if (code !== "DUPLICATE_KEY") break
