@@ -69,6 +69,12 @@ describe("the admin API", { concurrent: false }, () => {
       const shown = yield* json(`${program.admin}/api/config`)
       assert.deepStrictEqual(shown.routes[0].request_headers, { set: { authorization: "<redacted>" } })
       assert.strictEqual((yield* json(`${program.admin}/openapi.json`)).info.title, "Blackgate")
+
+      // A page that is whole: nothing in it is fetched from elsewhere.
+      const docs = yield* send(`${program.admin}/docs`)
+      assert.strictEqual(docs.status, 200)
+      assert.include(docs.text, "SwaggerUIBundle")
+      assert.notMatch(docs.text, /<(?:script|img|iframe)[^>]*\ssrc=|<link[^>]*\shref=/)
     }), 60_000)
 
   it.live("resizes pools, forces circuits, and reloads", () =>
@@ -127,6 +133,7 @@ describe("the admin API", { concurrent: false }, () => {
       assert.deepStrictEqual([yield* asked("abc"), yield* asked("abd"), yield* asked("")], [200, 401, 401])
       assert.strictEqual((yield* send(`${admin}/ready`)).status, 200)
       assert.strictEqual((yield* send(`${admin}/metrics`)).status, 401)
+      assert.strictEqual((yield* send(`${admin}/docs`)).status, 401)
     }), 60_000)
 
   it.live("says that the gateway is not ready while it drains", () =>

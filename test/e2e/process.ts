@@ -78,6 +78,14 @@ export const startBlackgate = (
     ...(stderr === undefined ? {} : { stderr })
   })
 
+/** The same with a shell that stands before it, and becomes it: `exec "$0" start`. */
+export const startByShell = (
+  cwd: string,
+  script: string,
+  env: Record<string, string> = {}
+): Effect.Effect<Program, never, Scope.Scope> =>
+  launch("blackgate", "/bin/bash", ["-c", script, blackgate], { cwd, env: { PATH: "/usr/bin:/bin", ...env } })
+
 /** Waits until a program has printed something, and answers what the pattern found in it. */
 export const printed = ({ hasEnded, output }: Program, what: RegExp): Effect.Effect<ReadonlyArray<string>> => {
   const look: Effect.Effect<ReadonlyArray<string>> = Effect.suspend(() => {

@@ -13,6 +13,15 @@ import type * as Retry from "@blackgate/core/Retry"
 import type { UpstreamError } from "./UpstreamError.ts"
 
 /**
+ * The methods of requests that are sent twice to the same end as once (RFC 9110, section 9.2.2; QUERY by its draft,
+ * draft-ietf-httpbis-safe-method-w-body).
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export const idempotentMethods: ReadonlyArray<string> = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"]
+
+/**
  * What is sent again, how often, and after how long.
  *
  * **Details**
@@ -67,8 +76,7 @@ import type { UpstreamError } from "./UpstreamError.ts"
  */
 export interface Options extends Retry.Options<UpstreamError> {
   /**
-   * Which methods are sent again, as they go to the upstream. Those that are idempotent by default: GET, HEAD, OPTIONS, TRACE, PUT,
-   * DELETE, QUERY.
+   * Which methods are sent again, as they go to the upstream. `idempotentMethods` by default.
    */
   readonly methods?: ReadonlyArray<string> | undefined
   /**

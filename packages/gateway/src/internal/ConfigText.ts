@@ -15,6 +15,10 @@ interface Found {
 // What aliases may unfold to: more than any config needs, less than what fills the memory.
 const mostNodes = 200_000
 
+// Deeper than any config, and less than what the stack bears.
+const mostDeep = 100
+const tooDeep = "it is nested too deeply"
+
 const isNumber = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i
 
 /** The text of a config file: YAML, and so JSON. It knows where in the text each value stands. */
@@ -36,7 +40,8 @@ export class ConfigText {
     this.document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "silent" })
     for (const { code, message, pos: [start, end] } of this.document.errors) {
       const hint = this.text[start - 1] === "$" ? "within { } and [ ], what has a ${ has to be in quotes" : undefined
-      this.problems.push({ path: [], message: message.split("\n")[0]!, hint, place: this.placeOf(start, end) })
+      const said = message.startsWith("Maximum call stack") ? tooDeep : message.split("\n")[0]!
+      this.problems.push({ path: [], message: said, hint, place: this.placeOf(start, end) })
       // What follows on one mistake of syntax are no mistakes of whoever wrote it.
       if (code !== "DUPLICATE_KEY") break
     }
@@ -122,6 +127,7 @@ export class ConfigText {
     note(node ?? undefined)
     if (node === null || node === undefined) return undefined
     if (within.includes(node)) return this.wrong(path, "it contains itself", key ?? node)
+    if (within.length > mostDeep) return this.wrong([], tooDeep, node)
     if (Yaml.isMap(node)) return this.readMap(node, path, [...within, node])
     if (Yaml.isSeq(node)) {
       return node.items.map((item, i) => this.read(item as Yaml.Node, [...path, i], undefined, [...within, node]))

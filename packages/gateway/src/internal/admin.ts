@@ -2,6 +2,7 @@ import { Circuit, type Group, GroupEvents, GroupSnapshot, Pool } from "@blackgat
 import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiSwagger from "effect/http-api/HttpApiSwagger"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
@@ -98,7 +99,9 @@ export const adminRoutes = (gateway: Administered) => {
         )
     })))
 
-  return Layer.merge(
+  return Layer.mergeAll(
+    // Its script and style are in the page: it takes no network.
+    HttpApiSwagger.layer(AdminApi),
     HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(Layer.provide([probes, operations])),
     HttpRouter.add("GET", "/api/events", Effect.sync(() => events(gateway)))
   )

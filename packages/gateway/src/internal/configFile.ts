@@ -8,6 +8,7 @@ import { ConfigError } from "../ConfigError.ts"
 import { isConfigModule } from "../ConfigModule.ts"
 import { importAnew } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
+import { readRegularFile } from "./readRegularFile.ts"
 
 /** Where a config file is looked for if none is named: where the Python program looks, and for a module. */
 const places = (): ReadonlyArray<string> => [
@@ -36,13 +37,13 @@ const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Files that a config names are relative to it. */
 const readFrom = (file: string) => (path: string, encoding: "utf8" | "latin1" = "utf8"): string =>
-  Fs.readFileSync(Path.resolve(Path.dirname(file), path), encoding)
+  readRegularFile(Path.resolve(Path.dirname(file), path)).toString(encoding)
 
 const readText = (file: string): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     let bytes: Buffer
     try {
-      bytes = Fs.readFileSync(file)
+      bytes = readRegularFile(file)
     } catch (cause) {
       return Effect.fail(refuse(file, `it can't be read: ${(cause as Error).message}`))
     }
@@ -52,6 +53,8 @@ const readText = (file: string): Effect.Effect<Loaded, ConfigError> =>
     } catch {
       return Effect.fail(refuse(file, "it is not UTF-8"))
     }
+    // A file of some other kind, or of some other encoding.
+    if (text.includes("\0")) return Effect.fail(refuse(file, "it is not text"))
     return parse(text, { file, env: process.env, readFile: readFrom(file) })
   })
 

@@ -102,8 +102,8 @@ export const runGateway = (
     const where = yield* gateway.where
     yield* Console.log(`Blackgate listens on ${where}`)
     yield* listens(where)
-    yield* notify("--ready")
-    yield* Effect.addFinalizer(() => notify("--stopping"))
+    yield* notify("READY=1")
+    yield* Effect.addFinalizer(() => notify("STOPPING=1"))
     const reload = Effect.gen(function*() {
       yield* gateway.reload
       yield* Effect.logInfo(`reloaded ${file}, listening on ${yield* gateway.where}`)

@@ -4,7 +4,7 @@ import * as Clock from "effect/Clock"
 import type * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
-import type * as Replay from "../Replay.ts"
+import * as Replay from "../Replay.ts"
 import type { ProxyRequest } from "../Rewrite.ts"
 import type { Body } from "../Transport.ts"
 import type { UpstreamError } from "../UpstreamError.ts"
@@ -44,9 +44,6 @@ export interface Retrying<Command> {
   readonly begin: (scope: Scope.Scope, fiber: Fiber.Fiber<unknown, unknown>) => Exchange
 }
 
-// RFC 9110, section 9.2.2; QUERY by its draft (draft-ietf-httpbis-safe-method-w-body).
-const idempotent = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "QUERY"]
-
 type Failure = UpstreamError | CommandTimeout
 
 // An answer had begun to come: that is another failure than none.
@@ -58,7 +55,7 @@ const unasked = (failure: Failure): boolean => failure._tag === "UpstreamError" 
  * there whatever has become of it, and for a body of which only what nobody has asked for is.
  */
 export const retryingWith = <Command>(
-  { methods = idempotent, statuses = false, while: isWorth, ...others }: Replay.Options,
+  { methods = Replay.idempotentMethods, statuses = false, while: isWorth, ...others }: Replay.Options,
   command: (retry: Retry.Options<UpstreamError>) => Command
 ): (request: ProxyRequest) => Retrying<Command> | undefined => {
   const repeatable = new Set(methods)

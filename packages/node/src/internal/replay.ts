@@ -1,3 +1,4 @@
+import { idempotentMethods } from "@blackgate/http/Replay"
 import type { Request } from "@blackgate/http/Transport"
 import type { ClientHttp2Stream } from "node:http2"
 import type { Http2Session } from "./Http2Session.ts"
@@ -12,8 +13,7 @@ const closed = new Set<unknown>(["UND_ERR_SOCKET", "ECONNRESET", "ECONNABORTED",
 export const isStale = (lane: Lane | undefined, error: Error): boolean =>
   lane !== undefined && lane.isUsed && !lane.hasHeard && "code" in error && closed.has(error.code)
 
-// RFC 9110, section 9.2.2; QUERY by its draft (draft-ietf-httpbis-safe-method-w-body).
-const idempotent = new Set(["GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PUT", "DELETE"])
+const idempotent = new Set(idempotentMethods)
 
 /** Whether to send a request twice is the same as once. */
 const isIdempotent = ({ method }: Request): boolean => idempotent.has(method)
