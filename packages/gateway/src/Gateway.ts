@@ -7,18 +7,20 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
-import * as HttpRouter from "effect/http/HttpRouter"
-import * as HttpServer from "effect/http/HttpServer"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import type { CannotListen } from "./CannotListen.ts"
 import type { ConfigError } from "./ConfigError.ts"
 import type { Config } from "./ConfigSchema.ts"
-import { adminRoutes, guarded } from "./internal/admin.ts"
-import { buildGeneration, type Generation } from "./internal/Generation.ts"
+import { adminAnswer } from "./internal/admin.ts"
+import { buildGeneration } from "./internal/Generation.ts"
 import { makeKept } from "./internal/Kept.ts"
-import { type Answers, changes, closeAll, type Listening, of, openAll, reloadTls } from "./internal/Listening.ts"
+import { Listeners } from "./internal/Listening.ts"
+import { operationsOf } from "./internal/operations.ts"
 import type { Plan } from "./internal/Plan.ts"
+import { all } from "./internal/Prepared.ts"
+import { serve, type Serving } from "./internal/Serving.ts"
+import { whereOf } from "./internal/where.ts"
 
 /**
  * A gateway that runs.
@@ -56,61 +58,32 @@ export const make = (
   { first, load, took }: Configs
 ): Effect.Effect<Gateway, ConfigError | CannotListen, Scope.Scope> =>
   Effect.gen(function*() {
-    const kept = yield* makeKept
-    let current: Generation = yield* buildGeneration(first, kept)
-    // After the listeners: what is under way has ended by then.
-    yield* Effect.addFinalizer(() => current.close())
-    let listening: ReadonlyArray<Listening> = []
-    const addresses = () => of("gateway", listening).map(({ address }) => address)
-    // Operators can see how it goes to the end.
-    yield* Effect.addFinalizer(() => closeAll(of("admin", listening)))
-    yield* Effect.addFinalizer(() => closeAll(of("gateway", listening)))
-
+    let serving: Serving | undefined
     const one = yield* Semaphore.make(1)
-    const reload = Effect.uninterruptible(Semaphore.withPermit(
+    const reload: Gateway["reload"] = Effect.uninterruptible(Semaphore.withPermit(
       one,
       Effect.gen(function*() {
         const next = yield* load
-        const changed = yield* changes(next, listening)
-        const generation = yield* buildGeneration(next, kept)
-        yield* Effect.gen(function*() {
-          const opened = yield* openAll(next, changed.opened, answers)
-          yield* Effect.onError(reloadTls(next, changed.stay), () => closeAll(opened))
-          const old = current
-          current = generation
-          listening = [...changed.stay.map(([each, plan]) => ({ ...each, plan })), ...opened]
-          yield* generation.resize
-          yield* old.retire()
-          yield* took(next.loaded.config)
-          yield* Effect.forkDetach(closeAll(changed.closed))
-        }).pipe(Effect.onError(() => generation.close()))
+        const change = yield* all([serving!.prepare(next), admin.prepare(next)])
+        yield* change.commit
+        yield* took(next.loaded.config)
       })
     ))
-
-    const admin = adminRoutes({
-      isReady: Effect.suspend(() => Effect.forEach(of("gateway", listening), ({ server }) => server.isReady)).pipe(
-        Effect.map((ready) => ready.every(Boolean))
-      ),
-      plan: () => current.plan,
-      groups: () => current.groups,
-      addresses,
-      reload
-    })
-    const token = () => current.plan.loaded.config.admin?.token
-    const answers: Answers = {
-      gateway: HttpServer.serve(Effect.suspend(() => current.answer)),
-      admin: HttpRouter.serve(admin, {
-        disableLogger: true,
-        disableListenLog: true,
-        middleware: (answer) => Effect.suspend(() => guarded(token(), answer))
+    const admin = new Listeners(
+      "admin",
+      adminAnswer({
+        isReady: Effect.suspend(() => serving!.isReady),
+        plan: () => serving!.plan(),
+        addresses: () => serving!.addresses(),
+        reload,
+        operations: operationsOf(() => serving!.groups())
       })
-    }
-    listening = yield* openAll(first, first.listeners, answers)
-    const where = () =>
-      [addresses().join(" and "), ...of("admin", listening).map(({ address }) => `for operators on ${address}`)].join(
-        ", "
-      )
-    return { where: Effect.sync(where), reload }
+    )
+    // Operators can see how it goes to the end.
+    yield* Effect.addFinalizer(() => admin.close)
+    serving = yield* serve(first)
+    yield* Effect.uninterruptible(Effect.flatMap(admin.prepare(first), ({ commit }) => commit))
+    return { where: Effect.sync(() => whereOf(serving.addresses(), admin.addresses)), reload }
   })
 
 /**

@@ -76,6 +76,12 @@ export interface Options {
   readonly port?: number | undefined
   /** The address to listen on. All of them by default. */
   readonly host?: string | undefined
+  /**
+   * Whether others, threads or processes of the same user, may listen on the same address, if they say so too: the system deals
+   * connections out between them (`SO_REUSEPORT`: Linux, FreeBSD and others; elsewhere it is a `ServeError`). Off by default.
+   * Closing one of them resets the connections that it has not accepted yet.
+   */
+  readonly reusePort?: boolean | undefined
   /** Without it, connections are not encrypted. */
   readonly tls?: Tls | undefined
   /** Whether HTTP/2 is spoken, too: by ALPN, and without TLS with prior knowledge. On by default. */
@@ -132,6 +138,7 @@ const tlsSchema = Schema.Struct({
 const schema = Schema.Struct({
   port: Schema.optional(InvalidOptions.whole(0)),
   host: Schema.optional(Schema.String),
+  reusePort: Schema.optional(Schema.Boolean),
   tls: Schema.optional(tlsSchema),
   http2: Schema.optional(Schema.Boolean),
   maxHeaderBytes: Schema.optional(InvalidOptions.whole(1)),
@@ -158,6 +165,8 @@ const schema = Schema.Struct({
 export class Server extends Context.Service<Server, {
   /** New certificates, and whatever else TLS has, for connections to come; those there are go on with what they have. */
   readonly reload: (tls: Tls) => Effect.Effect<void, InvalidOptions.InvalidOptions>
+  /** The first half of `reload`: finds out whether they can be used. The effect that it answers uses them. */
+  readonly prepare: (tls: Tls) => Effect.Effect<Effect.Effect<void>, InvalidOptions.InvalidOptions>
   /** Whether it takes requests, and has not been told to stop: what a readiness probe asks. */
   readonly isReady: Effect.Effect<boolean>
   /** Ends when the server is told to stop, before it refuses anything. */
@@ -221,15 +230,17 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
         limitsOf(options),
         (line) => void Effect.runForkWith(context)(Effect.logWarning(line))
       )
-      const setTls = (tls: Tls) => encrypt(listener, options, tls)
-      if (options.tls !== undefined) yield* Effect.orDie(setTls(options.tls))
+      const prepare = (tls: Tls) => encrypt(listener, options, tls)
+      if (options.tls !== undefined) yield* Effect.orDie(Effect.flatten(prepare(options.tls)))
+      const prepareNext = (tls: Tls) =>
+        options.tls === undefined
+          ? Effect.fail(new InvalidOptions.InvalidOptions({ subject: "Server.reload", problem: "it has no tls" }))
+          : Effect.andThen(InvalidOptions.check("Server.reload", tlsSchema, tls), prepare(tls))
       const stopping = Deferred.makeUnsafe<void>()
       const server = yield* listen(listener, options, stopping, context)
       return Context.make(HttpServer, server).pipe(Context.add(Server, {
-        reload: (tls) =>
-          options.tls === undefined
-            ? Effect.fail(new InvalidOptions.InvalidOptions({ subject: "Server.reload", problem: "it has no tls" }))
-            : Effect.andThen(InvalidOptions.check("Server.reload", tlsSchema, tls), setTls(tls)),
+        prepare: prepareNext,
+        reload: (tls) => Effect.flatten(prepareNext(tls)),
         isReady: Effect.sync(() => listener.front.listenerCount("request") > 0 && !Deferred.isDoneUnsafe(stopping)),
         stopping: Deferred.await(stopping),
         connections: Effect.sync(() => listener.arrivals.connections.size),
@@ -261,12 +272,12 @@ const encrypt = (
   listener: Listener,
   { headTimeout, http2 }: Options,
   tls: Tls
-): Effect.Effect<void, InvalidOptions.InvalidOptions> =>
+): Effect.Effect<Effect.Effect<void>, InvalidOptions.InvalidOptions> =>
   Effect.try({
-    try: () =>
-      listener.arrivals.use(
-        tlsServer(tls, millis(headTimeout, "10 seconds"), http2 === false ? ["http/1.1"] : ["h2", "http/1.1"])
-      ),
+    try: () => {
+      const made = tlsServer(tls, millis(headTimeout, "10 seconds"), http2 === false ? ["http/1.1"] : ["h2", "http/1.1"])
+      return Effect.sync(() => listener.arrivals.use(made))
+    },
     catch: (cause) =>
       new InvalidOptions.InvalidOptions({ subject: "Server", problem: `tls: ${(cause as Error).message}` })
   })
@@ -300,6 +311,7 @@ const listen = (
   return NodeHttpServer.make(() => front, {
     port: options.port ?? 0,
     host: options.host,
+    reusePort: options.reusePort === true,
     // The drain ends by itself.
     gracefulShutdownTimeout: delay + timeout + 60_000
   })

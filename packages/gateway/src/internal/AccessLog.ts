@@ -19,6 +19,7 @@ interface Entry {
   readonly from: number
   readonly request: HttpServerRequest
   readonly route: RoutePlan | undefined
+  readonly worker: number | undefined
   status: number
   bytes: string | undefined
   headMillis: number | undefined
@@ -29,9 +30,12 @@ export class AccessLog {
   private readonly sample: number
   private readonly format: (entry: Entry) => string
   private readonly lines: Lines
+  private readonly worker: number | undefined
   private due = 0
 
-  constructor({ format = "common", sample = 1 }: Settings, lines: Lines) {
+  /** `worker` is the number of the one that it is kept for, if there are several. */
+  constructor({ format = "common", sample = 1 }: Settings, lines: Lines, worker?: number) {
+    this.worker = worker
     this.sample = sample
     this.format = format === "json" ? json : common
     this.lines = lines
@@ -53,6 +57,7 @@ export class AccessLog {
       from: performance.now(),
       request,
       route,
+      worker: this.worker,
       status: clientGone,
       bytes: undefined,
       headMillis: undefined
@@ -101,7 +106,7 @@ const common = ({ bytes, request, status, time }: Entry): string =>
 const rounded = (millis: number | undefined): number | null =>
   millis === undefined ? null : Math.round(millis * 100) / 100
 
-const json = ({ bytes, from, headMillis, request, route, status, time }: Entry): string =>
+const json = ({ bytes, from, headMillis, request, route, status, time, worker }: Entry): string =>
   JSON.stringify({
     time: time.toISOString(),
     id: request.headers["x-request-id"] ?? randomUUID(),
@@ -116,5 +121,6 @@ const json = ({ bytes, from, headMillis, request, route, status, time }: Entry):
     group: route?.target._tag === "proxy" ? route.target.group.name : null,
     upstream: route?.target._tag === "proxy" ? route.goes : null,
     headMillis: rounded(headMillis),
-    millis: rounded(performance.now() - from)
+    millis: rounded(performance.now() - from),
+    worker
   })

@@ -46,11 +46,12 @@ export class Generation {
     plan: Plan,
     groups: ReadonlyArray<{ readonly group: Group.Group; readonly resize: Effect.Effect<void> }>,
     scope: Scope.Closeable,
-    lookup: Lookup<Route>
+    lookup: Lookup<Route>,
+    worker: number | undefined
   ) {
     this.plan = plan
     const { access } = plan.loaded.config.log ?? {}
-    this.access = access === undefined ? undefined : new AccessLog(access, stdout)
+    this.access = access === undefined ? undefined : new AccessLog(access, stdout, worker)
     this.groups = groups.map(({ group }) => group)
     this.resize = Effect.forEach(groups, ({ resize }) => resize, { discard: true })
     this.scope = scope
@@ -146,8 +147,8 @@ export class Lookup<T> {
   }
 }
 
-/** Builds a config: its groups and transports, and the handlers of its routes. */
-export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generation, ConfigError> =>
+/** Builds a config: its groups and transports, and the handlers of its routes; for a worker, if there are several. */
+export const buildGeneration = (plan: Plan, kept: Kept, worker?: number): Effect.Effect<Generation, ConfigError> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const build = Effect.gen(function*() {
@@ -179,7 +180,7 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         answers.set(route, Effect.provideContext(handler, services))
       }
       const lookup = new Lookup(plan, (route): Route => ({ plan: route, answer: answers.get(route) }))
-      return new Generation(plan, groups, scope, lookup)
+      return new Generation(plan, groups, scope, lookup, worker)
     })
     return yield* build.pipe(
       Scope.provide(scope),

@@ -10,38 +10,47 @@ import { CannotListen } from "../CannotListen.ts"
 import { ConfigError, type Problem } from "../ConfigError.ts"
 import type { ListenerPlan } from "./options.ts"
 import type { Plan } from "./Plan.ts"
+import type { Prepared } from "./Prepared.ts"
 
 /** A listener that is open. */
 export interface Listening {
   readonly plan: ListenerPlan
   readonly server: Server.Server["Service"]
+  readonly port: number
   readonly address: string
   readonly scope: Scope.Closeable
 }
 
-/** What each kind of listener answers. */
-export type Answers = {
-  readonly [role in ListenerPlan["role"]]: Layer.Layer<never, never, Layer.Success<ReturnType<typeof Server.layer>>>
+/** What a listener answers. */
+export type Answer = Layer.Layer<never, never, Layer.Success<ReturnType<typeof Server.layer>>>
+
+/** The ports that listeners have that may have any, by their keys: one after the other, as they stand in the config. */
+export type Ports = { readonly [key: string]: ReadonlyArray<number> }
+
+/** How they are opened. */
+export interface Opening {
+  /** Whether others listen on the same addresses. */
+  readonly reusePort: boolean
+  readonly ports: Ports
 }
 
-/** Those of a kind. */
-export const of = (role: ListenerPlan["role"], listening: ReadonlyArray<Listening>): ReadonlyArray<Listening> =>
-  listening.filter(({ plan }) => plan.role === role)
-
 /** Drains them, all at once. */
-export const closeAll = (listening: ReadonlyArray<Listening>): Effect.Effect<void> =>
+const closeAll = (listening: ReadonlyArray<Listening>): Effect.Effect<void> =>
   Effect.forEach(listening, ({ scope }) => Scope.close(scope, Exit.void), { concurrency: "unbounded", discard: true })
 
 /** Opens them all, or none. */
-export const openAll = (
+const openAll = (
   plan: Plan,
   plans: ReadonlyArray<ListenerPlan>,
-  answers: Answers
+  answer: Answer,
+  { ports, reusePort }: Opening
 ): Effect.Effect<ReadonlyArray<Listening>, ConfigError | CannotListen> =>
   Effect.gen(function*() {
     const opened: Array<Listening> = []
     for (const each of plans) {
-      opened.push(yield* Effect.onError(open(plan, each, answers), () => closeAll(opened)))
+      const port = ports[each.key]?.[opened.filter(({ plan }) => plan.key === each.key).length] ?? each.options.port
+      const options = { ...each.options, port, reusePort }
+      opened.push(yield* Effect.onError(open(plan, each, options, answer), () => closeAll(opened)))
     }
     return opened
   })
@@ -49,12 +58,13 @@ export const openAll = (
 const open = (
   { loaded: { file, place } }: Plan,
   plan: ListenerPlan,
-  answers: Answers
+  options: Server.Options,
+  answer: Answer
 ): Effect.Effect<Listening, ConfigError | CannotListen> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const built = yield* Layer.buildWithScope(
-      answers[plan.role].pipe(Layer.provideMerge(Server.layer(plan.options))),
+      answer.pipe(Layer.provideMerge(Server.layer(options))),
       scope
     ).pipe(
       Effect.mapError(({ cause }) => new CannotListen({ address: named(plan), cause })),
@@ -67,67 +77,110 @@ const open = (
     )
     const { address } = Context.get(built, HttpServer.HttpServer)
     const scheme = plan.options.tls === undefined ? "http" : "https"
-    const port = "port" in address ? address.port : plan.options.port
+    const port = "port" in address ? address.port : options.port!
     const host = plan.options.host ?? "0.0.0.0"
     return {
       plan,
       server: Context.get(built, Server.Server),
+      port,
       address: `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`,
       scope
     }
   })
 
-const named = ({ options: { host, port } }: ListenerPlan): string =>
+/** What an address is called in errors. */
+export const named = ({ options: { host, port } }: ListenerPlan): string =>
   host === undefined ? `port ${port}` : `${host}:${port}`
 
 /** What becomes of the listeners. */
-export const changes = (next: Plan, listening: ReadonlyArray<Listening>) => {
+const changes = (plan: Plan, plans: ReadonlyArray<ListenerPlan>, listening: ReadonlyArray<Listening>) => {
   const stay: Array<readonly [Listening, ListenerPlan]> = []
   const opened: Array<ListenerPlan> = []
   const problems: Array<Problem> = []
-  for (const plan of next.listeners) {
-    const same = listening.find((each) => each.plan.key === plan.key)
-    if (same === undefined) opened.push(plan)
+  const closed = new Set(listening)
+  for (const each of plans) {
+    const same = [...closed].find(({ plan }) => plan.key === each.key)
+    if (same === undefined) opened.push(each)
     else {
-      stay.push([same, plan])
-      if (withoutTls(plan) !== withoutTls(same.plan)) {
+      stay.push([same, each])
+      closed.delete(same)
+      if (withoutTls(each) !== withoutTls(same.plan)) {
         problems.push({
-          path: plan.path,
+          path: each.path,
           message:
-            `${named(plan)} stays open through a reload, and what it is opened with (limits, drain, http2, whether it `
+            `${named(each)} stays open through a reload, and what it is opened with (limits, drain, http2, whether it `
             + "has tls) changes with a restart only",
-          place: next.loaded.place(plan.path)
+          place: plan.loaded.place(each.path)
         })
       }
     }
   }
-  const closed = listening.filter((each) => !stay.some(([kept]) => kept === each))
   return problems.length > 0
-    ? Effect.fail(new ConfigError({ file: next.loaded.file, problems }))
-    : Effect.succeed({ stay, opened, closed })
+    ? Effect.fail(new ConfigError({ file: plan.loaded.file, problems }))
+    : Effect.succeed({ stay, opened, closed: [...closed] })
 }
 
 const withoutTls = ({ options: { tls, ...rest } }: ListenerPlan): string =>
   JSON.stringify({ ...rest, tls: tls !== undefined })
 
-/** New certificates for the connections to come; if one of them can't be used, none is. */
-export const reloadTls = (
-  next: Plan,
+/** New certificates, for the connections to come: found good, and not used yet. */
+const prepareTls = (
+  { loaded: { file, place } }: Plan,
   stay: ReadonlyArray<readonly [Listening, ListenerPlan]>
-): Effect.Effect<void, ConfigError> =>
-  Effect.gen(function*() {
-    const { file, place } = next.loaded
-    const done: Array<Listening> = []
-    for (const [listening, { options: { tls }, path }] of stay) {
-      if (tls === undefined || JSON.stringify(tls) === JSON.stringify(listening.plan.options.tls)) continue
-      yield* listening.server.reload(tls).pipe(
-        Effect.mapError(({ problem }) =>
-          new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] })
-        ),
-        Effect.onError(() =>
-          Effect.forEach(done, ({ plan, server }) => Effect.ignore(server.reload(plan.options.tls!)))
-        )
-      )
-      done.push(listening)
-    }
-  })
+): Effect.Effect<ReadonlyArray<Effect.Effect<void>>, ConfigError> =>
+  Effect.forEach(stay, ([listening, { options: { tls }, path }]) =>
+    tls === undefined || JSON.stringify(tls) === JSON.stringify(listening.plan.options.tls)
+      ? Effect.succeed(Effect.void)
+      : Effect.mapError(listening.server.prepare(tls), ({ problem }) =>
+        new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] })))
+
+/** All listeners of a kind. */
+export class Listeners {
+  private readonly role: ListenerPlan["role"]
+  private readonly answer: Answer
+  private readonly reusePort: boolean
+  private listening: ReadonlyArray<Listening> = []
+
+  constructor(role: ListenerPlan["role"], answer: Answer, reusePort = false) {
+    this.role = role
+    this.answer = answer
+    this.reusePort = reusePort
+  }
+
+  get addresses(): ReadonlyArray<string> {
+    return this.listening.map(({ address }) => address)
+  }
+
+  readonly areReady: Effect.Effect<boolean> = Effect.suspend(() =>
+    Effect.map(Effect.forEach(this.listening, ({ server }) => server.isReady), (ready) => ready.every(Boolean))
+  )
+
+  /** Opens those that a config adds. With its commit those that it has no more drain, and nobody waits for that. */
+  prepare(plan: Plan, ports: Ports = {}): Effect.Effect<Prepared & { readonly ports: Ports }, ConfigError | CannotListen> {
+    return Effect.gen({ self: this }, function*() {
+      const plans = plan.listeners.filter(({ role }) => role === this.role)
+      const { closed, opened, stay } = yield* changes(plan, plans, this.listening)
+      const useTls = yield* prepareTls(plan, stay)
+      const added = yield* openAll(plan, opened, this.answer, { reusePort: this.reusePort, ports })
+      const next = [...stay.map(([each, plan]) => ({ ...each, plan })), ...added]
+      return {
+        ports: portsOf(next),
+        commit: Effect.gen({ self: this }, function*() {
+          yield* Effect.all(useTls, { discard: true })
+          this.listening = next
+          yield* Effect.forkDetach(closeAll(closed))
+        }),
+        abort: closeAll(added)
+      }
+    })
+  }
+
+  /** Drains them all. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => closeAll(this.listening))
+}
+
+const portsOf = (listening: ReadonlyArray<Listening>): Ports => {
+  const ports: { [key: string]: Array<number> } = {}
+  for (const { plan: { key }, port } of listening) (ports[key] ??= []).push(port)
+  return ports
+}
