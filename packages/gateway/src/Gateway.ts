@@ -76,7 +76,7 @@ export const make = (
         plan: () => serving!.plan(),
         addresses: () => serving!.addresses(),
         reload,
-        operations: operationsOf(() => serving!.groups())
+        operations: operationsOf(() => serving!)
       })
     )
     // Operators can see how it goes to the end.

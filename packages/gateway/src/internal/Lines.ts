@@ -9,6 +9,7 @@ const mostBytes = 4 * 1024 * 1024
  */
 export class Lines {
   private readonly fd: number
+  private post: ((text: string) => boolean) | undefined = undefined
   private waiting: Array<string> = []
   private bytes = 0
   private lost = 0
@@ -20,12 +21,21 @@ export class Lines {
   }
 
   write(line: string): void {
+    this.add(line, "\n")
+  }
+
+  /** Writes lines that another thread has taken. */
+  pass(text: string): void {
+    this.add(text, "")
+  }
+
+  private add(text: string, end: string): void {
     if (this.bytes > mostBytes) {
-      this.lost++
+      this.lost += end === "" ? text.split("\n").length - 1 : 1
       return
     }
-    this.bytes += line.length + 1
-    this.waiting.push(line, "\n")
+    this.bytes += text.length + end.length
+    this.waiting.push(text, end)
     // All lines of this turn are one write.
     if (!this.busy) {
       this.busy = true
@@ -33,20 +43,32 @@ export class Lines {
     }
   }
 
-  private take(): Buffer {
+  /** From now on whole lines go there, and not to the descriptor; `false` says that there is no room for them. */
+  redirect(post: (text: string) => boolean): void {
+    this.post = post
+  }
+
+  private take(): string {
     if (this.lost > 0) this.waiting.push(`${this.lost} lines of the log were lost: they were not taken in time\n`)
-    const chunk = Buffer.from(this.waiting.join(""))
+    const text = this.waiting.join("")
     this.waiting = []
     this.lost = 0
-    return chunk
+    return text
+  }
+
+  private give(post: (text: string) => boolean): void {
+    const { lost, waiting } = this
+    this.bytes = 0
+    if (!post(this.take())) this.lost = lost + waiting.length / 2
   }
 
   private next(): void {
+    if (this.post !== undefined && this.waiting.length > 0) this.give(this.post)
     if (this.waiting.length === 0) {
       this.busy = false
       return
     }
-    this.send(this.take(), 0)
+    this.send(Buffer.from(this.take()), 0)
   }
 
   private send(chunk: Buffer, from: number): void {
@@ -64,12 +86,13 @@ export class Lines {
   // The process ends: now or never.
   private flush(): void {
     if (this.waiting.length === 0) return
+    if (this.post !== undefined) return this.give(this.post)
     try {
       Fs.writeSync(this.fd, this.take())
     } catch {}
   }
 }
 
-/** Those of the process. */
+/** Those of the process; in a worker they are redirected. */
 export const stdout = new Lines(1)
 export const stderr = new Lines(2)

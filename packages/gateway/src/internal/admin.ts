@@ -8,7 +8,6 @@ import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
 import { createHash, timingSafeEqual } from "node:crypto"
 import { AdminApi, NotReady, Refused } from "../AdminApi.ts"
-import { formatPath } from "../ConfigError.ts"
 import type { Answer } from "./Listening.ts"
 import { isLoopback } from "./loopback.ts"
 import { prometheusText } from "./metrics.ts"
@@ -28,7 +27,7 @@ export interface Administered {
 
 /** The routes of the admin API. */
 const adminRoutes = (gateway: Administered) => {
-  const { operations: { change, groups, happenings, metrics } } = gateway
+  const { operations: { change, groups, happenings, metrics, routes } } = gateway
   const probes = HttpApiBuilder.group(AdminApi, "probes", (handlers) =>
     Effect.succeed(handlers.handleAll({
       health: () => Effect.succeed({ status: "ok" }),
@@ -42,17 +41,7 @@ const adminRoutes = (gateway: Administered) => {
     Effect.succeed(handlers.handleAll({
       groups: () => groups,
       changeGroup: ({ params, payload }) => change(params.id, payload),
-      routes: () =>
-        Effect.sync(() => {
-          const { proxies, routes } = gateway.plan()
-          return [...routes, ...proxies].map(({ goes, matches, name, path, target }) => ({
-            at: formatPath(path),
-            name,
-            matches,
-            goes,
-            group: target._tag === "proxy" && target.group.path[0] === "groups" ? target.group.name : null
-          }))
-        }),
+      routes: () => routes,
       config: () =>
         Effect.sync(() => {
           const { loaded } = gateway.plan()

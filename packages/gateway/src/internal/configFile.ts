@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { type Plan, planOf } from "./Plan.ts"
+import { fromDisk, type Read } from "./Read.ts"
 
 /** Where a config file is looked for if none is named: where the Python program looks. */
 const places = (): ReadonlyArray<string> => [
@@ -31,14 +32,14 @@ export const findConfigFile = (named: string | undefined): Effect.Effect<string,
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Files that a config names are relative to it. */
-const readFrom = (file: string) => (path: string): string =>
-  Fs.readFileSync(Path.resolve(Path.dirname(file), path), "utf8")
+const readFrom = (file: string, read: Read) => (path: string): string =>
+  read(Path.resolve(Path.dirname(file), path)).toString("utf8")
 
-const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
+const readConfigFile = (file: string, read: Read): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     let bytes: Buffer
     try {
-      bytes = Fs.readFileSync(file)
+      bytes = read(Path.resolve(file))
     } catch (cause) {
       return Effect.fail(refuse(file, `it can't be read: ${(cause as Error).message}`))
     }
@@ -48,9 +49,9 @@ const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> =>
     } catch {
       return Effect.fail(refuse(file, "it is not UTF-8"))
     }
-    return parse(text, { file, env: process.env, readFile: readFrom(file) })
+    return parse(text, { file, env: process.env, readFile: readFrom(file, read) })
   })
 
 /** The file's config, with the files that it names. */
-export const loadPlan = (file: string): Effect.Effect<Plan, ConfigError> =>
-  Effect.flatMap(readConfigFile(file), (loaded) => planOf(loaded, readFrom(file)))
+export const loadPlan = (file: string, read: Read = fromDisk): Effect.Effect<Plan, ConfigError> =>
+  Effect.flatMap(readConfigFile(file, read), (loaded) => planOf(loaded, readFrom(file, read)))

@@ -2,7 +2,9 @@ import { Circuit, type Group, GroupEvents, GroupSnapshot, Pool } from "@blackgat
 import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import * as Stream from "effect/Stream"
-import { type GroupChange, NoSuchGroup, Refused } from "../AdminApi.ts"
+import { type GroupChange, NoSuchGroup, Refused, type Route } from "../AdminApi.ts"
+import { formatPath } from "../ConfigError.ts"
+import type { Serving } from "./Serving.ts"
 
 /** What happens in the groups, and how they stand every second. */
 export type Happening =
@@ -17,6 +19,7 @@ export interface Operations {
     name: string,
     change: typeof GroupChange.Type
   ) => Effect.Effect<GroupSnapshot.GroupSnapshot, NoSuchGroup | Refused>
+  readonly routes: Effect.Effect<ReadonlyArray<typeof Route.Type>>
   readonly happenings: Stream.Stream<Happening>
 }
 
@@ -55,24 +58,37 @@ export const changeGroup = (
 export const eventsOf = (groups: ReadonlyArray<Group.Group>): Stream.Stream<GroupEvents.Event> =>
   Stream.flatMap(Stream.fromIterable(groups), (group) => GroupEvents.stream(group), { concurrency: "unbounded" })
 
-/** Of groups that are in this thread. */
-export const operationsOf = (groups: () => ReadonlyArray<Group.Group>): Operations => ({
-  metrics: Metric.snapshot,
-  groups: Effect.suspend(() => Effect.forEach(groups(), (group) => GroupSnapshot.take(group))),
-  change: (name, change) =>
-    Effect.flatMap(
-      Effect.suspend(() => changeGroup(groups(), name, change)),
-      (group) => GroupSnapshot.take(group)
-    ),
-  happenings: Stream.suspend(() => {
-    const snapshots = Stream.flatMap(
-      Stream.fromIterable(groups()),
-      (group) => GroupSnapshot.every(group, "1 second"),
-      { concurrency: "unbounded" }
-    )
-    return Stream.merge(
-      Stream.map(snapshots, (data): Happening => ({ event: "snapshot", data })),
-      Stream.map(eventsOf(groups()), (data): Happening => ({ event: "event", data }))
-    )
-  })
-})
+/** Of what this thread serves. */
+export const operationsOf = (serving: () => Serving): Operations => {
+  const groups = () => serving().groups()
+  return {
+    metrics: Metric.snapshot,
+    groups: Effect.suspend(() => Effect.forEach(groups(), (group) => GroupSnapshot.take(group))),
+    change: (name, change) =>
+      Effect.flatMap(
+        Effect.suspend(() => changeGroup(groups(), name, change)),
+        (group) => GroupSnapshot.take(group)
+      ),
+    routes: Effect.sync(() => {
+      const { proxies, routes } = serving().plan()
+      return [...routes, ...proxies].map(({ goes, matches, name, path, target }) => ({
+        at: formatPath(path),
+        name,
+        matches,
+        goes,
+        group: target._tag === "proxy" && target.group.path[0] === "groups" ? target.group.name : null
+      }))
+    }),
+    happenings: Stream.suspend(() => {
+      const snapshots = Stream.flatMap(
+        Stream.fromIterable(groups()),
+        (group) => GroupSnapshot.every(group, "1 second"),
+        { concurrency: "unbounded" }
+      )
+      return Stream.merge(
+        Stream.map(snapshots, (data): Happening => ({ event: "snapshot", data })),
+        Stream.map(eventsOf(groups()), (data): Happening => ({ event: "event", data }))
+      )
+    })
+  }
+}
