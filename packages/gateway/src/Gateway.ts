@@ -32,7 +32,7 @@ export interface Gateway {
   /** Where it listens, in words. */
   readonly where: Effect.Effect<string>
   /** Loads the config anew and changes to it. If that can't be done nothing changes. */
-  readonly reload: Effect.Effect<void, ConfigError | CannotListen>
+  readonly reload: Effect.Effect<void, ConfigError | CannotListen | { readonly _tag: string; readonly message: string }>
 }
 
 /**

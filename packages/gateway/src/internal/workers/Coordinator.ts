@@ -1,6 +1,4 @@
 import { SharedLimits } from "@blackgate/core"
-import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
@@ -11,7 +9,7 @@ import type { Gateway } from "../../Gateway.ts"
 import { adminAnswer } from "../admin.ts"
 import { Listeners } from "../Listening.ts"
 import type { Plan } from "../Plan.ts"
-import { all, type Prepared } from "../Prepared.ts"
+import { all } from "../Prepared.ts"
 import type { LogFormat } from "../ProgramLog.ts"
 import type { Files } from "../Read.ts"
 import { whereOf } from "../where.ts"
@@ -20,6 +18,9 @@ import { operationsOfAll } from "./operationsOfAll.ts"
 import type { Refusal } from "./protocol.ts"
 import { Workers } from "./Workers.ts"
 import type { WorkerGone } from "./WorkerThread.ts"
+
+// Those of the file; what a route has that names none is not among them.
+const mostGroups = 10_000
 
 /** A config, and what it was read from. */
 export interface Sourced {
@@ -43,7 +44,7 @@ export const coordinate = (
   Effect.gen(function*() {
     yield* canShare(count)
     yield* areFree(first.plan, {})
-    const limits = SharedLimits.make({ members: count })
+    const limits = SharedLimits.make({ members: count, maxGroups: mostGroups })
     // A worker that takes the place of another one does so with a config that runs.
     const one = yield* Semaphore.make(1)
     const workers = new Workers({ count, first, format, limits, lock: Semaphore.withPermit(one) })

@@ -23,6 +23,13 @@ const aWhile = 10_000
 // To drain takes as long as the config says, and then some.
 const grace = 10_000
 
+/** What a worker has answered, and which. */
+export interface Answered<A> {
+  readonly place: number
+  readonly worker: WorkerThread
+  readonly value: A
+}
+
 export interface WorkersOptions {
   readonly count: number
   readonly first: Sourced
@@ -69,16 +76,14 @@ export class Workers {
   )
 
   /** What those answer that do. */
-  askAll<K extends keyof Asks>(ask: K, value: Asks[K][0]) {
-    return Effect.map(
-      Effect.forEach(
-        this.alive,
-        ([place, thread]) => Effect.map(Effect.result(thread.ask(ask, value)), (result) => ({ place, worker: thread, result })),
-        { concurrency: "unbounded" }
-      ),
-      (answers) =>
-        answers.flatMap(({ place, result, worker }) =>
-          Result.isSuccess(result) ? [{ place, worker, value: result.success }] : [])
+  askAll<K extends keyof Asks>(ask: K, value: Asks[K][0]): Effect.Effect<ReadonlyArray<Answered<Asks[K][1]>>> {
+    const one = ([place, worker]: Workers["alive"][number]) =>
+      Effect.match(worker.ask(ask, value), {
+        onSuccess: (value) => [{ place, worker, value }],
+        onFailure: () => []
+      })
+    return Effect.suspend(() =>
+      Effect.map(Effect.forEach(this.alive, one, { concurrency: "unbounded" }), (answers) => answers.flat())
     )
   }
 

@@ -14,6 +14,7 @@ import * as Stream from "effect/Stream"
 import { parentPort, workerData } from "node:worker_threads"
 import type { Config } from "../../ConfigSchema.ts"
 import { loadPlan } from "../configFile.ts"
+import { Alone } from "../Kept.ts"
 import { stderr, stdout } from "../Lines.ts"
 import { changeGroup, eventsOf, operationsOf } from "../operations.ts"
 import type { Prepared } from "../Prepared.ts"
@@ -109,20 +110,18 @@ const answering = (serving: Serving, drained: Effect.Effect<void>): Answering =>
 
 const answer = (answers: Answering, { ask, id, value }: Question): Effect.Effect<void> =>
   Effect.uninterruptible((answers[ask] as (value: unknown) => Effect.Effect<unknown, unknown>)(value)).pipe(
-    Effect.exit,
-    Effect.map((exit) =>
-      say(
-        Exit.isSuccess(exit)
-          ? { _tag: "answer", id, value: exit.value }
-          : { _tag: "refusal", id, error: toWire(Cause.squash(exit.cause)) }
-      )
-    )
+    Effect.map((value) => say({ _tag: "answer", id, value })),
+    Effect.catchCause((cause) => Effect.sync(() => say({ _tag: "refusal", id, error: toWire(Cause.squash(cause)) })))
   )
 
 const program = Effect.scoped(Effect.gen(function*() {
   const plan = yield* loadPlan(first.file, fromFiles(first.files))
   yield* apply(plan.loaded.config)
-  const serving = yield* serve(plan, { worker, ports: first.ports })
+  const alone = yield* Effect.context<never>()
+  const serving = yield* serve(plan, { worker, ports: first.ports }).pipe(
+    Effect.provideService(Alone, alone),
+    Effect.provide(SharedLimits.layer(limits, worker - 1))
+  )
   const drain = yield* Deferred.make<void>()
   const answers = answering(serving, Effect.asVoid(Deferred.succeed(drain, undefined)))
   const context = yield* Effect.context<never>()
@@ -134,7 +133,7 @@ const program = Effect.scoped(Effect.gen(function*() {
 })).pipe(
   Effect.catch((error) => Effect.sync(() => say({ _tag: "cannot", error: toWire(error) }))),
   Effect.annotateLogs("worker", worker),
-  Effect.provide([log.layer, SharedLimits.layer(limits, worker - 1)])
+  Effect.provide(log.layer)
 )
 
 Effect.runFork(program).addObserver((exit) => {
