@@ -7,11 +7,11 @@ import * as Result from "effect/Result"
 import type * as Scope from "effect/Scope"
 import type { Ports } from "../Listening.ts"
 import type { Plan } from "../Plan.ts"
-import { type Prepared } from "../Prepared.ts"
+import type { Prepared } from "../Prepared.ts"
 import type { LogFormat } from "../ProgramLog.ts"
 import { Changes } from "./Changes.ts"
 import type { Sourced } from "./Coordinator.ts"
-import type { Asks, Refusal, Source } from "./protocol.ts"
+import type { Asks, Refusal } from "./protocol.ts"
 import { Readers } from "./Readers.ts"
 import { type Ending, WorkerGone, WorkerThread } from "./WorkerThread.ts"
 
@@ -91,24 +91,17 @@ export class Workers {
   readonly start: Effect.Effect<void, Refusal | WorkerGone, Scope.Scope> = Effect.gen({ self: this }, function*() {
     yield* Effect.addFinalizer(() => this.drain)
     const begin = (place: number) => Effect.andThen(this.fill(place), Effect.forkScoped(this.watch(place)))
-    // The ports that the first one has are those of all.
-    yield* begin(0)
-    const others = Array.from({ length: this.options.count - 1 }, (_, i) => i + 1)
-    yield* Effect.forEach(others, begin, { concurrency: "unbounded", discard: true })
+    const [first, ...others] = this.places.keys()
+    yield* firstThen(this.plan, begin(first!), () => Effect.forEach(others, begin, atOnce))
   })
-
-  private source({ files, plan }: Sourced, ports: Ports): Source {
-    return { file: plan.loaded.file, files, ports }
-  }
 
   /** Puts a new worker into a place, as soon as it listens. */
   private fill(place: number): Effect.Effect<void, Refusal | WorkerGone> {
     return Effect.uninterruptibleMask((restore) => {
       const { format, limits } = this.options
-      const thread = new WorkerThread(
-        { worker: place + 1, limits, format, source: this.source(this.current, this.ports) },
-        this.readers.happened
-      )
+      const { files, plan } = this.current
+      const source = { file: plan.loaded.file, files, ports: this.ports }
+      const thread = new WorkerThread({ worker: place + 1, limits, format, source }, this.readers.happened)
       const begin = Effect.gen({ self: this }, function*() {
         const { addresses, ports } = yield* Effect.timeoutOrElse(Deferred.await(thread.listens), {
           duration: "60 seconds",
@@ -160,19 +153,17 @@ export class Workers {
         Effect.forEach(threads, (thread) => Effect.result(thread.ask(ask, undefined, "60 seconds")), {
           concurrency: "unbounded"
         })
+      const { files, plan: { loaded: { file } } } = next
+      const known = this.ports
+      const prepare = (thread: WorkerThread, ports: Ports) =>
+        thread.ask("prepare", { file, files, ports }, "60 seconds")
       const [first, ...others] = threads
       // Who takes a place from now on does so when this is over.
       const prepared = first === undefined
         ? this.ports
         : yield* Effect.onError(
-          Effect.gen({ self: this }, function*() {
-            const ports = yield* first.ask("prepare", this.source(next, this.ports), "60 seconds")
-            yield* Effect.forEach(others, (thread) => thread.ask("prepare", this.source(next, ports), "60 seconds"), {
-              concurrency: "unbounded",
-              discard: true
-            })
-            return ports
-          }),
+          firstThen(next.plan, prepare(first, known), (ports = known) =>
+            Effect.forEach(others, (each) => prepare(each, ports), atOnce)),
           () => each("abort")
         )
       return {
@@ -208,6 +199,18 @@ export class Workers {
     )
   })
 }
+
+const atOnce = { concurrency: "unbounded", discard: true } as const
+
+/** What others do needs the ports that the first one has got, if it may get any. */
+const firstThen = <A, E, R>(
+  { listeners }: Plan,
+  first: Effect.Effect<A, E, R>,
+  others: (of?: A) => Effect.Effect<void, E, R>
+): Effect.Effect<A, E, R> =>
+  listeners.some(({ options: { port }, role }) => role === "gateway" && port === 0)
+    ? Effect.tap(first, others)
+    : Effect.map(Effect.all([first, others()], { concurrency: "unbounded" }), ([answer]) => answer)
 
 const tellOf = (place: number, { code, error }: Ending): Effect.Effect<void> => {
   const what = `worker ${place + 1} has ended, and is replaced`
