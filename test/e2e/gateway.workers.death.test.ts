@@ -9,11 +9,20 @@ const to = (url: string, more = "", group = "{ pool: { max_concurrent: 4 }, circ
   `port: 0\nadmin: { port: 0 }\n${more}groups: { few: ${group} }\n`
   + `routes:\n  - { name: all, upstream: "${url}", group: few }\n`
 
-const json = (url: string, body?: unknown) =>
+interface Group {
+  readonly pool: { readonly queued: number; readonly maxConcurrent: number; readonly maxQueued: number }
+}
+
+const groups = (admin: string) =>
+  Effect.promise(async () => await (await fetch(`${admin}/api/groups`)).json() as readonly [Group])
+
+const post = (url: string, body: unknown) =>
   Effect.promise(async () => {
-    const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) }
-    const response = await fetch(url, body === undefined ? {} : init)
-    return await response.json()
+    await fetch(url, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body)
+    })
   })
 
 const calls = (admin: string) =>
@@ -86,33 +95,37 @@ describe("a worker that dies", { concurrent: false }, () => {
       yield* Effect.forkChild(ones[0]!.get("/held"))
       yield* eventually("one at the upstream", () => up.held() === 1)
       const waits = yield* Effect.forkChild(twos[0]!.get("/1"))
-      const isQueued = Effect.map(json(`${program.admin}/api/groups`), ([{ pool }]) => pool.queued === 1)
+      const isQueued = Effect.map(groups(program.admin), ([{ pool }]) => pool.queued === 1)
       yield* Effect.repeat(isQueued, { until: (is) => is })
       yield* die(ones[1]!, "throw")
       assert.strictEqual(yield* Fiber.join(waits), "200 a /1")
     }), 60_000)
 
-  it.live("the one in its place has what operators have changed, and no counter goes back", () =>
-    Effect.gen(function*() {
-      const up = yield* upstream("a")
-      const program = yield* twoWorkers(to(up.url))
-      const few = `${program.admin}/api/groups/few`
-      const [ones, twos] = yield* clientsOfEach(program, 2)
-      for (let i = 0; i < 5; i++) yield* ones[0]!.get("/1")
-      yield* json(few, { pool: { max_concurrent: 2, max_queued: 7 } })
-      yield* json(few, { circuit: { key: "all", to: "open" } })
-      const before = yield* calls(program.admin)
-      yield* die(ones[1]!, "exit")
-      yield* eventually("another one", () => replaced.exec(program.output()), program.output)
-      assert.strictEqual(yield* calls(program.admin), before)
-      const [group] = yield* json(`${program.admin}/api/groups`)
-      assert.deepStrictEqual([group.pool.maxConcurrent, group.pool.maxQueued], [2, 14])
-      const [again] = yield* clientsOfEach(program, 1)
-      assert.match(yield* again[0]!.get("/2"), /^503 /)
-      yield* json(few, { circuit: { key: "all", to: "auto" } })
-      assert.deepStrictEqual([yield* again[0]!.get("/3"), yield* twos[0]!.get("/3")], ["200 a /3", "200 a /3"])
-      assert.strictEqual(yield* calls(program.admin), before + 2)
-    }), 60_000)
+  it.live(
+    "the one in its place has what operators have changed, and no counter goes back",
+    () =>
+      Effect.gen(function*() {
+        const up = yield* upstream("a")
+        const program = yield* twoWorkers(to(up.url))
+        const few = `${program.admin}/api/groups/few`
+        const [ones, twos] = yield* clientsOfEach(program, 2)
+        for (let i = 0; i < 5; i++) yield* ones[0]!.get("/1")
+        yield* post(few, { pool: { max_concurrent: 2, max_queued: 7 } })
+        yield* post(few, { circuit: { key: "all", to: "open" } })
+        const before = yield* calls(program.admin)
+        yield* die(ones[1]!, "exit")
+        yield* eventually("another one", () => replaced.exec(program.output()), program.output)
+        assert.strictEqual(yield* calls(program.admin), before)
+        const [group] = yield* groups(program.admin)
+        assert.deepStrictEqual([group.pool.maxConcurrent, group.pool.maxQueued], [2, 14])
+        const [again] = yield* clientsOfEach(program, 1)
+        assert.match(yield* again[0]!.get("/2"), /^503 /)
+        yield* post(few, { circuit: { key: "all", to: "auto" } })
+        assert.deepStrictEqual([yield* again[0]!.get("/3"), yield* twos[0]!.get("/3")], ["200 a /3", "200 a /3"])
+        assert.strictEqual(yield* calls(program.admin), before + 2)
+      }),
+    60_000
+  )
 
   it.live("the one in its place has the config that runs, not the file", () =>
     Effect.gen(function*() {
@@ -128,42 +141,51 @@ describe("a worker that dies", { concurrent: false }, () => {
       assert.strictEqual(yield* again[0]!.get("/1"), "200 b /1")
     }), 60_000)
 
-  it.live("the program is not ready until it is replaced, and a reload meanwhile reaches it", () =>
-    Effect.gen(function*() {
-      const a = yield* upstream("a")
-      const b = yield* upstream("b")
-      const program = yield* twoWorkers(to(a.url))
-      const [ones, twos] = yield* clientsOfEach(program, 2)
-      const status = Effect.promise(() => fetch(`${program.admin}/ready`).then((response) => response.status))
-      yield* die(ones[0]!, "exit")
-      yield* eventually("what is said of it", () => /worker 1 has ended/.exec(program.output()))
-      assert.strictEqual(yield* status, 503)
-      yield* program.reload(`log: { access: { format: json } }\n${to(b.url)}`, /INFO reloaded/)
-      yield* eventually("another one", () => replaced.exec(program.output()), program.output)
-      assert.strictEqual(yield* status, 200)
-      const [again] = yield* clientsOfEach(program, 1)
-      assert.deepStrictEqual([yield* again[0]!.get("/1"), yield* twos[0]!.get("/1")], ["200 b /1", "200 b /1"])
-    }), 60_000)
+  it.live(
+    "the program is not ready until it is replaced, and a reload meanwhile reaches it",
+    () =>
+      Effect.gen(function*() {
+        const a = yield* upstream("a")
+        const b = yield* upstream("b")
+        const program = yield* twoWorkers(to(a.url))
+        const [ones, twos] = yield* clientsOfEach(program, 2)
+        const status = Effect.promise(() => fetch(`${program.admin}/ready`).then((response) => response.status))
+        yield* die(ones[0]!, "exit")
+        yield* eventually("what is said of it", () => /worker 1 has ended/.exec(program.output()))
+        assert.strictEqual(yield* status, 503)
+        yield* program.reload(`log: { access: { format: json } }\n${to(b.url)}`, /INFO reloaded/)
+        yield* eventually("another one", () => replaced.exec(program.output()), program.output)
+        assert.strictEqual(yield* status, 200)
+        const [again] = yield* clientsOfEach(program, 1)
+        assert.deepStrictEqual([yield* again[0]!.get("/1"), yield* twos[0]!.get("/1")], ["200 b /1", "200 b /1"])
+      }),
+    60_000
+  )
 
-  it.live("one that dies again and again is replaced again and again, later each time, and a drain does not wait for it", () =>
-    Effect.gen(function*() {
-      const up = yield* upstream("a")
-      const program = yield* twoWorkers(to(up.url))
-      const count = () => program.output().split("is replaced\n").length + program.output().split("and is replaced").length
-      for (let i = 0; i < 3; i++) {
+  it.live(
+    "one that dies again and again is replaced again and again, later each time, and a drain does not wait for it",
+    () =>
+      Effect.gen(function*() {
+        const up = yield* upstream("a")
+        const program = yield* twoWorkers(to(up.url))
+        const count = () =>
+          program.output().split("is replaced\n").length + program.output().split("and is replaced").length
+        for (let i = 0; i < 3; i++) {
+          const [ones] = yield* clientsOfEach(program, 1)
+          const before = program.output().split("INFO worker 1 is replaced").length
+          yield* die(ones[0]!, "throw")
+          yield* eventually(
+            "another one",
+            () => program.output().split("INFO worker 1 is replaced").length > before,
+            program.output
+          )
+        }
+        assert.isAbove(count(), 3)
         const [ones] = yield* clientsOfEach(program, 1)
-        const before = program.output().split("INFO worker 1 is replaced").length
         yield* die(ones[0]!, "throw")
-        yield* eventually(
-          "another one",
-          () => program.output().split("INFO worker 1 is replaced").length > before,
-          program.output
-        )
-      }
-      assert.isAbove(count(), 3)
-      const [ones] = yield* clientsOfEach(program, 1)
-      yield* die(ones[0]!, "throw")
-      yield* program.signal("SIGTERM")
-      assert.strictEqual(yield* program.ended, 0)
-    }), 60_000)
+        yield* program.signal("SIGTERM")
+        assert.strictEqual(yield* program.ended, 0)
+      }),
+    60_000
+  )
 })

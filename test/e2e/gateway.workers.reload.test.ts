@@ -26,7 +26,10 @@ describe("a reload with --workers 2", { concurrent: false }, () => {
       for (let i = 0; i < 20; i++) {
         const [name, { url }] = i % 2 === 0 ? ["b", b] as const : ["a", a] as const
         yield* program.reload(to(url), reloaded)
-        assert.deepStrictEqual([yield* one.get("/x"), yield* twos.at(-1)!.get("/x")], [`200 ${name} /x`, `200 ${name} /x`])
+        assert.deepStrictEqual([yield* one.get("/x"), yield* twos.at(-1)!.get("/x")], [
+          `200 ${name} /x`,
+          `200 ${name} /x`
+        ])
       }
       yield* stop
       assert.sameMembers([...answers.keys()], ["200 a /", "200 b /"])
@@ -68,46 +71,54 @@ describe("a reload with --workers 2", { concurrent: false }, () => {
       assert.strictEqual((yield* ask(`${program.origin}/1`)).body, "a /1")
     }), 60_000)
 
-  it.live("a bad file, or one that only building finds bad, changes nothing and is told of once", () =>
-    Effect.gen(function*() {
-      const { url } = yield* upstream("a")
-      const program = yield* begun(to(url))
-      const [ones, twos] = yield* clientsOfEach(program, 1)
-      const both = Effect.all([ones[0]!.get("/1"), twos[0]!.get("/1")])
-      yield* program.reload("port: 0\nroutes:\n  - { upstraem: 1 }\n", notReloaded)
-      assert.deepStrictEqual(yield* both, ["200 a /1", "200 a /1"])
-      yield* program.reload(
-        "port: 0\ngroups:\n  a: { pool: { max_concurrent: 1 }, circuit: { slow_call_rate: 1 } }\n",
-        notReloaded
-      )
-      assert.deepStrictEqual(yield* both, ["200 a /1", "200 a /1"])
-      assert.strictEqual(program.output().split("ERROR not reloaded").length, 3)
-      assert.strictEqual(program.output().split("slow_call_rate").length, 3, "its message, and its line")
-      yield* program.reload(to(url, ", timeout: 1s"), reloaded)
-      assert.deepStrictEqual(yield* both, ["200 a /1", "200 a /1"])
-    }), 60_000)
-
-  it.live("what did not change keeps its state, and a pool of another size is still the same pool", () =>
-    Effect.gen(function*() {
-      const up = yield* upstream("a")
-      const sized = (size: number) =>
-        to(up.url, ", group: few").replace(
-          "routes:",
-          `groups: { few: { pool: { max_concurrent: ${size} }, rate_limit: { limit: 1000, window: 1h } } }\nroutes:`
+  it.live(
+    "a bad file, or one that only building finds bad, changes nothing and is told of once",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const program = yield* begun(to(url))
+        const [ones, twos] = yield* clientsOfEach(program, 1)
+        const both = Effect.all([ones[0]!.get("/1"), twos[0]!.get("/1")])
+        yield* program.reload("port: 0\nroutes:\n  - { upstraem: 1 }\n", notReloaded)
+        assert.deepStrictEqual(yield* both, ["200 a /1", "200 a /1"])
+        yield* program.reload(
+          "port: 0\ngroups:\n  a: { pool: { max_concurrent: 1 }, circuit: { slow_call_rate: 1 } }\n",
+          notReloaded
         )
-      const program = yield* begun(sized(1))
-      const [ones, twos] = yield* clientsOfEach(program, 2)
-      const first = yield* Effect.forkChild(ones[0]!.get("/held"))
-      yield* eventually("one at the upstream", () => up.held() === 1)
-      assert.match(yield* twos[0]!.get("/1"), /^503 /)
-      yield* program.reload(sized(2), reloaded)
-      const second = yield* Effect.forkChild(twos[0]!.get("/held"))
-      yield* eventually("two at the upstream", () => up.held() === 2)
-      assert.match(yield* ones[1]!.get("/1"), /^503 /)
-      assert.match(yield* twos[1]!.get("/1"), /^503 /)
-      up.release()
-      assert.deepStrictEqual(yield* Fiber.joinAll([first, second]), ["200 a /held", "200 a /held"])
-    }), 60_000)
+        assert.deepStrictEqual(yield* both, ["200 a /1", "200 a /1"])
+        assert.strictEqual(program.output().split("ERROR not reloaded").length, 3)
+        assert.strictEqual(program.output().split("slow_call_rate").length, 3, "its message, and its line")
+        yield* program.reload(to(url, ", timeout: 1s"), reloaded)
+        assert.deepStrictEqual(yield* both, ["200 a /1", "200 a /1"])
+      }),
+    60_000
+  )
+
+  it.live(
+    "what did not change keeps its state, and a pool of another size is still the same pool",
+    () =>
+      Effect.gen(function*() {
+        const up = yield* upstream("a")
+        const sized = (size: number) =>
+          to(up.url, ", group: few").replace(
+            "routes:",
+            `groups: { few: { pool: { max_concurrent: ${size} }, rate_limit: { limit: 1000, window: 1h } } }\nroutes:`
+          )
+        const program = yield* begun(sized(1))
+        const [ones, twos] = yield* clientsOfEach(program, 2)
+        const first = yield* Effect.forkChild(ones[0]!.get("/held"))
+        yield* eventually("one at the upstream", () => up.held() === 1)
+        assert.match(yield* twos[0]!.get("/1"), /^503 /)
+        yield* program.reload(sized(2), reloaded)
+        const second = yield* Effect.forkChild(twos[0]!.get("/held"))
+        yield* eventually("two at the upstream", () => up.held() === 2)
+        assert.match(yield* ones[1]!.get("/1"), /^503 /)
+        assert.match(yield* twos[1]!.get("/1"), /^503 /)
+        up.release()
+        assert.deepStrictEqual(yield* Fiber.joinAll([first, second]), ["200 a /held", "200 a /held"])
+      }),
+    60_000
+  )
 
   it.live("a storm of SIGHUPs ends with what the file says last", () =>
     Effect.gen(function*() {

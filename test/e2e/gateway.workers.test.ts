@@ -49,14 +49,18 @@ const counting = Effect.acquireRelease(
 
 // One after the other: each has processes of its own, and a machine has few cores.
 describe("--workers 2", { concurrent: false }, () => {
-  it.live("both serve one port, and the process has one thread for each and one that coordinates", () =>
-    Effect.gen(function*() {
-      const { url } = yield* upstream("a")
-      const program = yield* twoWorkers(to(url))
-      const [ones, twos] = yield* clientsOfEach(program, 1)
-      assert.strictEqual(yield* ones[0]!.get("/1"), "200 a /1")
-      assert.strictEqual(yield* twos[0]!.get("/2"), "200 a /2")
-    }), 60_000)
+  it.live(
+    "both serve one port, and the process has one thread for each and one that coordinates",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const program = yield* twoWorkers(to(url))
+        const [ones, twos] = yield* clientsOfEach(program, 1)
+        assert.strictEqual(yield* ones[0]!.get("/1"), "200 a /1")
+        assert.strictEqual(yield* twos[0]!.get("/2"), "200 a /2")
+      }),
+    60_000
+  )
 
   it.live("max_concurrent is exact for both together", () =>
     Effect.gen(function*() {
@@ -135,7 +139,9 @@ describe("--workers 2", { concurrent: false }, () => {
   it.live("the event stream has what happens in both", () =>
     Effect.gen(function*() {
       const { url } = yield* upstream("a")
-      const program = yield* twoWorkers(to(url, "admin: { port: 0 }\ngroups: { few: { pool: { max_concurrent: 2 } } }\n"))
+      const program = yield* twoWorkers(
+        to(url, "admin: { port: 0 }\ngroups: { few: { pool: { max_concurrent: 2 } } }\n")
+      )
       const [ones, twos] = yield* clientsOfEach(program, 1)
       let seen = ""
       const request = yield* Effect.acquireRelease(
@@ -176,7 +182,9 @@ describe("--workers 2", { concurrent: false }, () => {
   it.live("a drain lets both end what is under way, and ends with 0", () =>
     Effect.gen(function*() {
       const up = yield* upstream("a")
-      const program = yield* twoWorkers(to(up.url, "admin: { port: 0 }\ngroups: { few: { pool: { max_concurrent: 9 } } }\n"))
+      const program = yield* twoWorkers(
+        to(up.url, "admin: { port: 0 }\ngroups: { few: { pool: { max_concurrent: 9 } } }\n")
+      )
       const [ones, twos] = yield* clientsOfEach(program, 1)
       const held = yield* Effect.forEach([ones[0]!, twos[0]!], ({ get }) => Effect.forkChild(get("/held")))
       yield* eventually("two at the upstream", () => up.held() === 2)
@@ -207,20 +215,30 @@ describe("--workers 2", { concurrent: false }, () => {
       assert.strictEqual(yield* program.ended, 143)
     }), 60_000)
 
-  it.live("a port that is in use is refused, by a program of one thread and by one of two", () =>
-    Effect.gen(function*() {
-      const { url } = yield* upstream("a")
-      const program = yield* twoWorkers(to(url))
-      const cwd = yield* folder
-      const { port } = new URL(program.origin)
-      for (const taken of [port, new URL(url).port]) {
-        Fs.writeFileSync(Path.join(cwd, "blackgate.yml"), to(url).replace("port: 0", `listen: { port: ${taken}, host: 127.0.0.1 }`))
-        const other = yield* startBlackgate(cwd, ["--no-daemon", "--workers", "2", "start"])
-        assert.strictEqual(yield* other.ended, 1)
-        assert.include(other.output(), `can't listen on 127.0.0.1:${taken}: it is in use by another program (EADDRINUSE)`)
-      }
-      assert.strictEqual((yield* ask(`${program.origin}/1`)).body, "a /1")
-    }), 60_000)
+  it.live(
+    "a port that is in use is refused, by a program of one thread and by one of two",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const program = yield* twoWorkers(to(url))
+        const cwd = yield* folder
+        const { port } = new URL(program.origin)
+        for (const taken of [port, new URL(url).port]) {
+          Fs.writeFileSync(
+            Path.join(cwd, "blackgate.yml"),
+            to(url).replace("port: 0", `listen: { port: ${taken}, host: 127.0.0.1 }`)
+          )
+          const other = yield* startBlackgate(cwd, ["--no-daemon", "--workers", "2", "start"])
+          assert.strictEqual(yield* other.ended, 1)
+          assert.include(
+            other.output(),
+            `can't listen on 127.0.0.1:${taken}: it is in use by another program (EADDRINUSE)`
+          )
+        }
+        assert.strictEqual((yield* ask(`${program.origin}/1`)).body, "a /1")
+      }),
+    60_000
+  )
 
   it.live("what makes no sense is refused, and auto is as many as there are cores", () =>
     Effect.gen(function*() {
@@ -247,28 +265,32 @@ describe("--workers 2", { concurrent: false }, () => {
       assert.strictEqual(program.output().split("blackgate.yml:3:").length, 2)
     }), 60_000)
 
-  it.live("a daemon has them too, status says how many, and restart keeps to what it is told", () =>
-    Effect.gen(function*() {
-      const { url } = yield* upstream("a")
-      const cwd = yield* folder
-      Fs.writeFileSync(Path.join(cwd, "blackgate.yml"), to(url))
-      const pidfile = Path.join(cwd, "pid")
-      const run = (...args: ReadonlyArray<string>) =>
-        Effect.gen(function*() {
-          const program = yield* startBlackgate(cwd, ["--pidfile", pidfile, ...args])
-          return `${yield* program.ended} ${program.output()}`
-        })
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          if (!Fs.existsSync(pidfile)) return
-          const pid = Number(Fs.readFileSync(pidfile, "utf8"))
-          if (isRunning(pid)) process.kill(pid, "SIGKILL")
-        })
-      )
-      assert.match(yield* run("--daemon", "--workers", "2", "start"), /^0 Blackgate listens on/)
-      assert.match(yield* run("status"), /^0 Blackgate runs, process \d+, 2 workers\n/)
-      assert.match(yield* run("--daemon", "--workers", "3", "restart"), /has stopped\nBlackgate listens on/)
-      assert.match(yield* run("status"), /^0 Blackgate runs, process \d+, 3 workers\n/)
-      assert.match(yield* run("stop"), /^0 .*has stopped/)
-    }), 60_000)
+  it.live(
+    "a daemon has them too, status says how many, and restart keeps to what it is told",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const cwd = yield* folder
+        Fs.writeFileSync(Path.join(cwd, "blackgate.yml"), to(url))
+        const pidfile = Path.join(cwd, "pid")
+        const run = (...args: ReadonlyArray<string>) =>
+          Effect.gen(function*() {
+            const program = yield* startBlackgate(cwd, ["--pidfile", pidfile, ...args])
+            return `${yield* program.ended} ${program.output()}`
+          })
+        yield* Effect.addFinalizer(() =>
+          Effect.sync(() => {
+            if (!Fs.existsSync(pidfile)) return
+            const pid = Number(Fs.readFileSync(pidfile, "utf8"))
+            if (isRunning(pid)) process.kill(pid, "SIGKILL")
+          })
+        )
+        assert.match(yield* run("--daemon", "--workers", "2", "start"), /^0 Blackgate listens on/)
+        assert.match(yield* run("status"), /^0 Blackgate runs, process \d+, 2 workers\n/)
+        assert.match(yield* run("--daemon", "--workers", "3", "restart"), /has stopped\nBlackgate listens on/)
+        assert.match(yield* run("status"), /^0 Blackgate runs, process \d+, 3 workers\n/)
+        assert.match(yield* run("stop"), /^0 .*has stopped/)
+      }),
+    60_000
+  )
 })

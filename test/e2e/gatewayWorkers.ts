@@ -17,7 +17,9 @@ export const accessLines = (output: string): ReadonlyArray<Line> =>
   output.split("\n").slice(0, -1).filter((line) => line.startsWith("{\"time\"")).map((line) => JSON.parse(line))
 
 // Node takes it for a module to import first. Where there is little memory it does not take long to fill it.
-const options = `--max-old-space-size=150 --import ${pathToFileURL(Path.join(import.meta.dirname, "fault.preload.mjs"))}`
+const options = `--max-old-space-size=150 --import ${
+  pathToFileURL(Path.join(import.meta.dirname, "fault.preload.mjs"))
+}`
 
 /** Two workers, that can be told to die by `fault.preload.mjs`, with an access log that says who has answered. */
 export const twoWorkers = (

@@ -275,7 +275,11 @@ const encrypt = (
 ): Effect.Effect<Effect.Effect<void>, InvalidOptions.InvalidOptions> =>
   Effect.try({
     try: () => {
-      const made = tlsServer(tls, millis(headTimeout, "10 seconds"), http2 === false ? ["http/1.1"] : ["h2", "http/1.1"])
+      const made = tlsServer(
+        tls,
+        millis(headTimeout, "10 seconds"),
+        http2 === false ? ["http/1.1"] : ["h2", "http/1.1"]
+      )
       return Effect.sync(() => listener.arrivals.use(made))
     },
     catch: (cause) =>

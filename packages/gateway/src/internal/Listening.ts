@@ -128,11 +128,14 @@ const prepareTls = (
   { loaded: { file, place } }: Plan,
   stay: ReadonlyArray<readonly [Listening, ListenerPlan]>
 ): Effect.Effect<ReadonlyArray<Effect.Effect<void>>, ConfigError> =>
-  Effect.forEach(stay, ([listening, { options: { tls }, path }]) =>
-    tls === undefined || JSON.stringify(tls) === JSON.stringify(listening.plan.options.tls)
-      ? Effect.succeed(Effect.void)
-      : Effect.mapError(listening.server.prepare(tls), ({ problem }) =>
-        new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] })))
+  Effect.forEach(
+    stay,
+    ([listening, { options: { tls }, path }]) =>
+      tls === undefined || JSON.stringify(tls) === JSON.stringify(listening.plan.options.tls)
+        ? Effect.succeed(Effect.void)
+        : Effect.mapError(listening.server.prepare(tls), ({ problem }) =>
+          new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] }))
+  )
 
 /** All listeners of a kind. */
 export class Listeners {
@@ -156,7 +159,10 @@ export class Listeners {
   )
 
   /** Opens those that a config adds. With its commit those that it has no more drain, and nobody waits for that. */
-  prepare(plan: Plan, ports: Ports = {}): Effect.Effect<Prepared & { readonly ports: Ports }, ConfigError | CannotListen> {
+  prepare(
+    plan: Plan,
+    ports: Ports = {}
+  ): Effect.Effect<Prepared & { readonly ports: Ports }, ConfigError | CannotListen> {
     return Effect.gen({ self: this }, function*() {
       const plans = plan.listeners.filter(({ role }) => role === this.role)
       const { closed, opened, stay } = yield* changes(plan, plans, this.listening)

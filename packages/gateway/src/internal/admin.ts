@@ -34,7 +34,8 @@ const adminRoutes = (gateway: Administered) => {
       ready: () =>
         Effect.flatMap(gateway.isReady, (ready) =>
           ready ? Effect.succeed({ status: "ready" }) : Effect.fail(new NotReady())),
-      metrics: () => Effect.map(metrics, prometheusText)
+      metrics: () =>
+        Effect.map(metrics, prometheusText)
     })))
 
   const operations = HttpApiBuilder.group(AdminApi, "operations", (handlers) =>

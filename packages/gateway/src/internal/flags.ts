@@ -46,7 +46,9 @@ export const blackgate = Command.make("blackgate").pipe(
     ),
     workers: Flag.String("workers").pipe(
       Flag.withMetavar("N|auto"),
-      Flag.withDescription("How many threads serve: all listen on the same ports. auto is one for each core. 1 by default"),
+      Flag.withDescription(
+        "How many threads serve: all listen on the same ports. auto is one for each core. 1 by default"
+      ),
       Flag.optional
     ),
     stdin: gone("stdin"),

@@ -42,5 +42,8 @@ export class Changes {
 const size = ({ options: { pool } }: GroupPlan): string => JSON.stringify([pool.maxConcurrent, pool.maxQueued])
 
 /** What makes it another group: all but the size of its pool, as long as no other limit depends on that. */
-const made = ({ options: { pool: { maxConcurrent, maxQueued: _, ...pool }, ...options } }: GroupPlan): string =>
-  JSON.stringify({ ...options, pool, ceiling: options.adaptiveLimit === undefined ? undefined : maxConcurrent })
+const made = ({ options }: GroupPlan): string => {
+  const { maxConcurrent, ...pool } = options.pool
+  const ceiling = options.adaptiveLimit === undefined ? undefined : maxConcurrent
+  return JSON.stringify({ ...options, pool: { ...pool, maxQueued: undefined, ceiling } })
+}

@@ -5,7 +5,15 @@ import * as Effect from "effect/Effect"
 import { Worker } from "node:worker_threads"
 import { stderr, stdout } from "../Lines.ts"
 import type { Ports } from "../Listening.ts"
-import { type Asks, type Beginning, fromWire, type Question, type Refusal, type Word, WorkerDefect } from "./protocol.ts"
+import {
+  type Asks,
+  type Beginning,
+  fromWire,
+  type Question,
+  type Refusal,
+  type Word,
+  WorkerDefect
+} from "./protocol.ts"
 
 /** It has ended before it has answered, or does not answer. */
 export class WorkerGone extends Data.TaggedError("WorkerGone")<{ readonly message: string }> {}
@@ -105,7 +113,9 @@ export class WorkerThread {
       if (this.isOver) return resume(this.gone("has ended"))
       const id = this.next++
       this.asked.set(id, (answer) => resume(answer as Effect.Effect<Asks[K][1], Refusal | WorkerGone>)) // of its own question
-      this.thread.postMessage({ id, ask, value } as Question)
+      const question = { id, ask, value } as Question // of one ask
+      // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
+      this.thread.postMessage(question)
       return Effect.sync(() => this.asked.delete(id))
     }).pipe(
       Effect.timeoutOrElse({ duration: patience, orElse: () => this.gone(`has not answered in ${patience}`) })

@@ -71,8 +71,10 @@ export class Workers {
   readonly areReady: Effect.Effect<boolean> = Effect.suspend(() =>
     this.draining || this.alive.length < this.options.count
       ? Effect.succeed(false)
-      : Effect.map(this.askAll("isReady", undefined), (ready) =>
-        ready.length === this.options.count && ready.every(({ value }) => value))
+      : Effect.map(
+        this.askAll("isReady", undefined),
+        (ready) => ready.length === this.options.count && ready.every(({ value }) => value)
+      )
   )
 
   /** What those answer that do. */
@@ -162,8 +164,11 @@ export class Workers {
       const prepared = first === undefined
         ? this.ports
         : yield* Effect.onError(
-          firstThen(next.plan, prepare(first, known), (ports = known) =>
-            Effect.forEach(others, (each) => prepare(each, ports), atOnce)),
+          firstThen(
+            next.plan,
+            prepare(first, known),
+            (ports = known) => Effect.forEach(others, (each) => prepare(each, ports), atOnce)
+          ),
           () => each("abort")
         )
       return {
@@ -182,9 +187,11 @@ export class Workers {
 
   private readonly drain: Effect.Effect<void> = Effect.suspend(() => {
     this.draining = true
-    const longest = Math.max(...this.plan.listeners.map(({ options: { drainDelay = 0, drainTimeout = 30_000 } }) =>
-      Number(drainDelay) + Number(drainTimeout)
-    ))
+    const longest = Math.max(
+      ...this.plan.listeners.map(({ options: { drainDelay = 0, drainTimeout = 30_000 } }) =>
+        Number(drainDelay) + Number(drainTimeout)
+      )
+    )
     return Effect.forEach(
       this.alive,
       ([, thread]) =>
@@ -214,5 +221,7 @@ const firstThen = <A, E, R>(
 
 const tellOf = (place: number, { code, error }: Ending): Effect.Effect<void> => {
   const what = `worker ${place + 1} has ended, and is replaced`
-  return error === undefined ? Effect.logError(`${what}: it has exited with ${code}`) : Effect.logError(what, Cause.die(error))
+  return error === undefined
+    ? Effect.logError(`${what}: it has exited with ${code}`)
+    : Effect.logError(what, Cause.die(error))
 }

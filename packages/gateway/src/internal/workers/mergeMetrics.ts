@@ -77,7 +77,9 @@ export class Counted {
 
   /** Of a place, `worker` is who has it. */
   all(
-    answers: ReadonlyArray<{ readonly place: number; readonly worker: unknown; readonly value: ReadonlyArray<Snapshot> }>
+    answers: ReadonlyArray<
+      { readonly place: number; readonly worker: unknown; readonly value: ReadonlyArray<Snapshot> }
+    >
   ): ReadonlyArray<Snapshot> {
     for (const { place, value, worker } of answers) {
       const last = this.last.get(place)

@@ -25,7 +25,9 @@ const largest = (limits: ReadonlyArray<number>) => Math.max(...limits)
 const numbersOf = (all: ReadonlyArray<Numbers>): Numbers => {
   const calls = sum(all, ({ calls }) => calls)
   const outcomes = Object.fromEntries(
-    Object.keys(all[0]!.outcomes).map((outcome) => [outcome, sum(all, (each) => each.outcomes[outcome as keyof Numbers["outcomes"]])])
+    Object.keys(all[0]!.outcomes).map((
+      outcome
+    ) => [outcome, sum(all, (each) => each.outcomes[outcome as keyof Numbers["outcomes"]])])
   ) as Numbers["outcomes"] // the same outcomes
   return {
     calls,

@@ -25,7 +25,8 @@ export const operationsOfAll = (workers: Workers): Operations => {
         // What one refuses, all do; what one takes, all do.
         yield* Effect.mapError(first[1].ask("change", asked), (error) =>
           error instanceof NoSuchGroup ? error : new Refused({ message: error.message }))
-        yield* Effect.forEach(others, ([, thread]) => Effect.ignore(thread.ask("change", asked)), {
+        yield* Effect.forEach(others, ([, thread]) =>
+          Effect.ignore(thread.ask("change", asked)), {
           concurrency: "unbounded",
           discard: true
         })

@@ -138,6 +138,10 @@ const program = Effect.scoped(Effect.gen(function*() {
 
 Effect.runFork(program).addObserver((exit) => {
   // The thread ends as one does that has thrown.
-  if (Exit.isFailure(exit)) return void setImmediate(() => { throw Cause.squash(exit.cause) })
+  if (Exit.isFailure(exit)) {
+    return void setImmediate(() => {
+      throw Cause.squash(exit.cause)
+    })
+  }
   process.exit(0)
 })

@@ -3,7 +3,9 @@ import * as Fs from "node:fs"
 /** How many workers a process of this program has, as far as the system tells: those that live; or as many as it was told to have. */
 export const workersOf = (pid: number): number => {
   try {
-    const threads = Fs.readdirSync(`/proc/${pid}/task`).map((id) => Fs.readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8"))
+    const threads = Fs.readdirSync(`/proc/${pid}/task`).map((id) =>
+      Fs.readFileSync(`/proc/${pid}/task/${id}/comm`, "utf8")
+    )
     const named = threads.filter((name) => /^worker \d+\n$/.test(name)).length
     if (named > 0) return named
     // Node 22 does not name its threads.
