@@ -16,6 +16,7 @@ const Head = {
   seed: 5,
   since: 10,
   isSince: 12,
+  seats: 13,
   size: 32
 } as const
 
@@ -33,7 +34,16 @@ export const Region = {
 } as const
 
 /** Words that a region has for each member, on a cache line of their own. */
-export const Member = { refs: 0, held: 1, granted: 2, bell: 3, size: 16 } as const
+export const Member = { seat: 0, held: 1, bell: 2, size: 16 } as const
+
+/**
+ * A seat is 0, or a number that no member before had in that place, and behind it how many permits were handed over to this one: one word, so
+ * that none is handed to another one than was meant.
+ */
+export const handed = 0x1ff
+
+/** After so many they begin again. */
+const mostSeats = 2 ** 21
 
 /** Locks of keys: so many that two threads seldom meet. */
 const keyLocks = 256
@@ -145,19 +155,9 @@ export class SharedMemory {
         words.fill(0, region + Region.limit, region + Region.lock)
         words.fill(0, region + Region.size, region + this.regionSize)
       }
-      words[this.of(region, member) + Member.refs] = 1
+      const seat = this.of(region, member) + Member.seat
+      if (words[seat] === 0) Atomics.store(words, seat, (handed + 1) * (++words[Head.seats]! % mostSeats + 1))
       return region
-    })
-  }
-
-  /** The member has no group of that region any more, unless `isDone` says that something is left to do. */
-  leave(region: number, member: number, isDone: () => boolean): boolean {
-    const refs = this.of(region, member) + Member.refs
-    return this.locked(Head.directory, member, () => {
-      Atomics.store(this.words, refs, 0)
-      if (isDone()) return true
-      Atomics.store(this.words, refs, 1)
-      return false
     })
   }
 
@@ -169,10 +169,7 @@ export class SharedMemory {
     this.locked(Head.directory, this.members, () => {
       for (let i = 0; i < this.maxGroups; i++) {
         const region = this.region(i)
-        const own = this.of(region, member)
-        // It may have ended while it was about to leave.
-        const has = [Member.refs, Member.held, Member.granted].some((word) => Atomics.load(this.words, own + word) > 0)
-        if (has) each(region)
+        if (Atomics.load(this.words, this.of(region, member) + Member.seat) !== 0) each(region)
       }
     })
   }
@@ -224,7 +221,7 @@ export class SharedMemory {
 
   private isFree(region: number): boolean {
     for (let member = 0; member < this.members; member++) {
-      if (Atomics.load(this.words, this.of(region, member) + Member.refs) > 0) return false
+      if (Atomics.load(this.words, this.of(region, member) + Member.seat) !== 0) return false
     }
     return true
   }

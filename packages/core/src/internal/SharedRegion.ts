@@ -1,4 +1,4 @@
-import { Member, Region, type SharedMemory, wordOf } from "./SharedMemory.ts"
+import { handed, Member, Region, type SharedMemory, wordOf } from "./SharedMemory.ts"
 
 /**
  * What the members know of the permits of one name: how many there are, how many are taken in all and by whom, and who waits.
@@ -21,11 +21,13 @@ export class SharedRegion {
   private readonly total: number
   private readonly limit: number
   private readonly held: number
-  private readonly granted: number
+  private readonly seat: number
   private readonly bell: number
   private readonly flags: number
   private readonly flagsOf: number
   private readonly flag: number
+  /** Of the one whose flag was seen last. */
+  private seen = 0
 
   constructor(memory: SharedMemory, at: number, member: number) {
     const mine = memory.of(at, member)
@@ -36,7 +38,7 @@ export class SharedRegion {
     this.total = at + Region.total
     this.limit = at + Region.limit
     this.held = mine + Member.held
-    this.granted = mine + Member.granted
+    this.seat = mine + Member.seat
     this.bell = mine + Member.bell
     this.flags = at + Region.waiting
     this.flagsOf = this.flags + (member >> 5)
@@ -64,19 +66,14 @@ export class SharedRegion {
 
   /** Gives a permit to the next who waits, or to all. Answers whether the next is this member, if it `wants`: then it still holds it. */
   give(wants: boolean): boolean {
-    const { held, limit, member, total, words } = this
-    // Those that are too many since the limit was lowered are nobody's.
-    if (Atomics.load(words, total) <= Atomics.load(words, limit)) {
-      const next = this.next(wants)
+    const { held, member, total, words } = this
+    for (let next = this.next(wants); next !== undefined; next = this.next(wants)) {
       if (next === member) return true
-      if (next !== undefined) {
-        this.hand(next, held)
-        return false
-      }
+      if (this.hand(next, held)) return false
     }
     Atomics.sub(words, held, 1)
     const before = Atomics.sub(words, total, 1)
-    if (before <= Atomics.load(words, limit)) this.ring()
+    if (before <= Atomics.load(words, this.limit)) this.ring()
     return false
   }
 
@@ -99,9 +96,10 @@ export class SharedRegion {
 
   /** What was handed over to this member. It holds that now. */
   pickUp(): number {
-    if (Atomics.load(this.words, this.granted) === 0) return 0
-    const granted = Atomics.exchange(this.words, this.granted, 0)
-    Atomics.add(this.words, this.held, granted)
+    const { held, seat, words } = this
+    if ((Atomics.load(words, seat) & handed) === 0) return 0
+    const granted = Atomics.and(words, seat, ~handed) & handed
+    Atomics.add(words, held, granted)
     return granted
   }
 
@@ -111,23 +109,25 @@ export class SharedRegion {
     return rings.async ? rings.value : undefined
   }
 
-  /** The member has no pool of this name any more. Not before what was handed to it meanwhile is picked up. */
+  /** The member has no pool of this name any more: not before what was handed over meanwhile is picked up. */
   leave(): boolean {
-    const left = this.memory.leave(this.at, this.member, () => Atomics.load(this.words, this.granted) === 0)
-    if (left) Atomics.notify(this.words, this.bell) // what still listens ends
-    return left
+    const { bell, seat, words } = this
+    const was = Atomics.load(words, seat)
+    if ((was & handed) !== 0 || Atomics.compareExchange(words, seat, was, 0) !== was) return false
+    Atomics.notify(words, bell) // what still listens ends
+    return true
   }
 
   /** The member has died. All are told, since it may have been on its way to one whose flag it had seen. */
   bury(): void {
-    const { granted, held, member, memory, total, words } = this
+    const { held, member, memory, seat, total, words } = this
     this.lower()
-    Atomics.store(words, memory.of(this.at, member) + Member.refs, 0)
-    let left = Atomics.exchange(words, held, 0) + Atomics.exchange(words, granted, 0)
+    let left = Atomics.exchange(words, seat, 0) & handed
+    left += Atomics.exchange(words, held, 0)
     for (; left > 0; left--) {
-      const next = Atomics.load(words, total) <= Atomics.load(words, this.limit) ? this.next(false) : undefined
+      let next = this.next(false)
+      while (next !== undefined && !this.hand(next, undefined)) next = this.next(false)
       if (next === undefined) Atomics.sub(words, total, 1)
-      else this.hand(next, undefined)
     }
     for (let other = 0; other < memory.members; other++) {
       if (other !== member) this.ringFor(other)
@@ -136,7 +136,9 @@ export class SharedRegion {
 
   /** Whose turn it is, of those who wait: each is asked once before one is asked twice. Its flag is down then. */
   private next(wants: boolean): number | undefined {
-    const { at, flags, member, memory: { members }, words } = this
+    const { at, flags, limit, member, memory: { members }, total, words } = this
+    // Those that are too many since the limit was lowered are nobody's.
+    if (Atomics.load(words, total) > Atomics.load(words, limit)) return undefined
     let waiting = 0
     for (let i = 0; i < members; i += 32) waiting |= Atomics.load(words, flags + (i >> 5))
     if (waiting === 0) return wants ? member : undefined
@@ -153,21 +155,28 @@ export class SharedRegion {
   private claim(member: number): boolean {
     const word = this.flags + (member >> 5)
     const flag = 1 << (member & 31)
-    return (Atomics.load(this.words, word) & flag) !== 0 && (Atomics.and(this.words, word, ~flag) & flag) !== 0
+    if ((Atomics.load(this.words, word) & flag) === 0) return false
+    this.seen = Atomics.load(this.words, this.memory.of(this.at, member) + Member.seat)
+    return (Atomics.and(this.words, word, ~flag) & flag) !== 0
   }
 
-  /** Hands over a permit, and takes it back if the other has left meanwhile: that looks for it after it has said that it leaves. */
-  private hand(to: number, held: number | undefined): void {
-    const { at, memory, words } = this
-    const other = memory.of(at, to)
-    const granted = other + Member.granted
-    if (held !== undefined) Atomics.sub(words, held, 1)
-    Atomics.add(words, granted, 1)
+  /** Hands a permit over to the one whose flag was seen, if it still sits there. Another one that came after its death has to look again. */
+  private hand(to: number, held: number | undefined): boolean {
+    const { at, memory, seen, words } = this
+    const seat = memory.of(at, to) + Member.seat
+    let was = Atomics.load(words, seat)
+    while (seen !== 0 && (was & ~handed) === (seen & ~handed)) {
+      if (held !== undefined) Atomics.sub(words, held, 1)
+      const before = Atomics.compareExchange(words, seat, was, was + 1)
+      if (before === was) {
+        this.ringFor(to)
+        return true
+      }
+      if (held !== undefined) Atomics.add(words, held, 1)
+      was = before
+    }
     this.ringFor(to)
-    if (Atomics.load(words, other + Member.refs) > 0) return
-    const back = Atomics.exchange(words, granted, 0)
-    Atomics.sub(words, this.total, back)
-    if (back > 0) this.ring()
+    return false
   }
 
   private ring(): void {
