@@ -28,7 +28,7 @@ export type Answer = Layer.Layer<never, never, Layer.Success<ReturnType<typeof S
 export type Ports = { readonly [key: string]: ReadonlyArray<number> }
 
 /** How they are opened. */
-export interface Opening {
+interface Opening {
   /** Whether others listen on the same addresses. */
   readonly reusePort: boolean
   readonly ports: Ports

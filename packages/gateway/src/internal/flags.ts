@@ -60,7 +60,8 @@ export const blackgate = Command.make("blackgate").pipe(
 // The memory that they share has room for no more, and no machine has a use for them.
 const mostWorkers = 64
 
-const countOf = (workers: string): number | undefined => {
+/** `undefined` for what makes no sense. */
+export const countOf = (workers: string): number | undefined => {
   if (workers === "auto") return Math.min(Os.availableParallelism(), mostWorkers)
   return /^[1-9]\d{0,2}$/.test(workers) && Number(workers) <= mostWorkers ? Number(workers) : undefined
 }

@@ -13,7 +13,7 @@ import type { LogFormat } from "../ProgramLog.ts"
 import type { Files } from "../Read.ts"
 
 /** A config as it was read. A worker makes of it what the coordinator has made of it. */
-export interface Source {
+interface Source {
   readonly file: string
   readonly files: Files
   /** What listeners have that may have any port. */
