@@ -1,5 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
+import * as Fs from "node:fs"
+import * as Path from "node:path"
 import { eventually } from "../harness/eventually.ts"
 import { type Client, load } from "./clients.ts"
 import { upstream } from "./gatewayFolder.ts"
@@ -65,6 +67,24 @@ describe("a worker that dies", { concurrent: false }, () => {
         assert.strictEqual(yield* program.ended, 0)
       }), 60_000)
   }
+
+  it.live("Sentry is told of it, and is there in each worker", () =>
+    Effect.gen(function*() {
+      const up = yield* upstream("a")
+      const program = yield* twoWorkers(to(up.url))
+      const sdk = Path.join(Path.dirname(program.file), "node_modules/@sentry/node")
+      Fs.mkdirSync(sdk, { recursive: true })
+      Fs.writeFileSync(
+        Path.join(sdk, "index.js"),
+        "exports.init = () => console.log('init'); exports.captureException = (error) => console.log(`told: ${error.message}`)"
+      )
+      const dsn = "sentry: { dsn: \"https://key@sentry.example/1\" }\n"
+      yield* program.reload(`log: { access: { format: json } }\n${to(up.url, dsn)}`, /INFO reloaded/)
+      yield* eventually("each", () => program.output().split(/^init$/m).length === 4, program.output)
+      const [ones] = yield* clientsOfEach(program, 1)
+      yield* die(ones[0]!, "throw")
+      yield* eventually("what it is told", () => /^told: a fault of the test$/m.exec(program.output()), program.output)
+    }), 60_000)
 
   it.live("its permits come back, and those of the other one stay taken", () =>
     Effect.gen(function*() {
