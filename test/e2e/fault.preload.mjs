@@ -15,5 +15,6 @@ if (!isMainThread) {
     if (request.url === "/fault/throw") setImmediate(() => { throw new Error("a fault of the test") })
     if (request.url === "/fault/exit") process.exit(7)
     if (request.url === "/fault/memory") fill()
+    while (request.url === "/fault/hang");
   })
 }

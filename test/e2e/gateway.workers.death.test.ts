@@ -208,4 +208,22 @@ describe("a worker that dies", { concurrent: false }, () => {
       }),
     60_000
   )
+
+  it.live(
+    "one that hangs makes nobody wait for it for long: neither operators, nor a drain",
+    () =>
+      Effect.gen(function*() {
+        const up = yield* upstream("a")
+        const program = yield* twoWorkers(to(up.url, "drain: { timeout: 100ms }\n"))
+        const [ones, twos] = yield* clientsOfEach(program, 1)
+        yield* Effect.forkChild(die(ones[0]!, "hang"))
+        const status = Effect.promise(() => fetch(`${program.admin}/ready`).then((response) => response.status))
+        yield* Effect.repeat(status, { until: (status) => status === 503 })
+        assert.strictEqual(yield* twos[0]!.get("/1"), "200 a /1")
+        assert.isAbove(yield* calls(program.admin), 0)
+        yield* program.signal("SIGTERM")
+        assert.strictEqual(yield* program.ended, 0)
+      }),
+    60_000
+  )
 })

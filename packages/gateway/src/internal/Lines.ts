@@ -3,6 +3,9 @@ import * as Fs from "node:fs"
 // What may wait to be written: more than a disk that is busy for a moment, less than what memory can bear.
 const mostBytes = 4 * 1024 * 1024
 
+// Milliseconds: what a thread that runs out of memory may not have said.
+const moment = 10
+
 /**
  * Writes lines to a descriptor, and nobody waits for them: not for a terminal, not for a pipe that nobody reads. What does not fit any more is
  * lost, and counted. A disk that is full, or a pipe that is closed, costs lines and nothing else.
@@ -36,11 +39,11 @@ export class Lines {
     }
     this.bytes += text.length + end.length
     this.waiting.push(text, end)
-    // All lines of this turn are one write.
-    if (!this.busy) {
-      this.busy = true
-      setImmediate(() => this.next())
-    }
+    if (this.busy) return
+    this.busy = true
+    // All lines of this turn are one write, and those of a moment one message, which costs more.
+    if (this.post === undefined) setImmediate(() => this.next())
+    else setTimeout(() => this.next(), moment)
   }
 
   /** From now on whole lines go there, and not to the descriptor; `false` says that there is no room for them. */

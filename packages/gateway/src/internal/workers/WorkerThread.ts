@@ -118,6 +118,8 @@ export class WorkerThread {
       this.thread.postMessage(question)
       return Effect.sync(() => this.asked.delete(id))
     }).pipe(
+      // A reload, which asks, can't be interrupted; to wait for one that hangs can.
+      Effect.interruptible,
       Effect.timeoutOrElse({ duration: patience, orElse: () => this.gone(`has not answered in ${patience}`) })
     )
   }

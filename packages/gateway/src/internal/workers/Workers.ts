@@ -21,7 +21,7 @@ const longestPause = 10_000
 const aWhile = 10_000
 
 // To drain takes as long as the config says, and then some.
-const grace = 10_000
+const grace = 5000
 
 /** What a worker has answered, and which. */
 export interface Answered<A> {
@@ -195,13 +195,13 @@ export class Workers {
     return Effect.forEach(
       this.alive,
       ([, thread]) =>
-        Effect.andThen(
+        Effect.all([
           Effect.ignore(thread.ask("drain", undefined)),
-          Effect.timeoutOrElse(Effect.asVoid(Deferred.await(thread.ended)), {
+          Effect.timeoutOrElse(Effect.interruptible(Effect.asVoid(Deferred.await(thread.ended))), {
             duration: longest + grace,
             orElse: () => thread.terminate
           })
-        ),
+        ], atOnce),
       { concurrency: "unbounded", discard: true }
     )
   })
