@@ -116,6 +116,7 @@ class Run {
   ceiling: number
   private seed: number
   private readonly deaths: boolean
+  private readonly resizes: boolean
   private readonly stack: Array<Thread> = []
   private bells: Array<Bell> = []
   private rung: Array<Bell> = []
@@ -125,6 +126,7 @@ class Run {
     this.seed = seed
     this.limit = this.ceiling = limit
     this.deaths = deaths
+    this.resizes = seed % 2 === 1 // being told serves a line that should have been served before
     this.buffer = SharedLimits.make({ members, maxGroups: 1, maxKeys: 1 })
     this.memory = SharedMemory.of(this.buffer)!
     this.at = this.memory.region(0)
@@ -158,7 +160,7 @@ class Run {
     for (let i = 0; i < steps; i++) this.step()
     this.on = false
     for (const thread of this.threads) if (thread.dead) this.revive(thread.member)
-    for (const thread of this.threads) thread.resize(this.limit)
+    for (const thread of this.threads) if (thread.maxConcurrent !== this.limit) thread.resize(this.limit)
     this.settle()
     this.check()
   }
@@ -231,7 +233,7 @@ class Run {
   }
 
   private resize(thread: Thread) {
-    if (this.draw(3) > 0) return
+    if (!this.resizes) return
     this.limit = 1 + this.draw(3)
     this.ceiling = Math.max(this.ceiling, this.limit)
     thread.resize(this.limit)
@@ -294,7 +296,7 @@ const runs = (
     run = undefined
     run = new Run(seed, members, limit, deaths)
     try {
-      run.go(60)
+      run.go(1 + (seed % 60))
       run.finish()
     } catch (error) {
       throw new Error(`seed ${seed}: ${String(error)}`, { cause: error })

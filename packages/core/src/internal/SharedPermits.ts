@@ -65,8 +65,8 @@ export class SharedPermits {
 
   /** The same for a call that would be the first in line: the flag is up before the second look, so that whoever gives one sees it. */
   takeOrWait(): boolean {
-    this.raise()
     for (;;) {
+      this.raise()
       if (this.take()) {
         this.left()
         return true
