@@ -183,7 +183,7 @@ describe("a worker that dies", { concurrent: false }, () => {
   )
 
   it.live(
-    "one that dies again and again is replaced again and again, later each time, and a drain does not wait for it",
+    "one that dies again and again is replaced again and again, and a drain does not wait for another one",
     () =>
       Effect.gen(function*() {
         const up = yield* upstream("a")
