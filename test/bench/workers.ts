@@ -15,7 +15,8 @@ interface Subject {
   readonly start: (upstream: string) => Promise<Omit<Running, "usage"> & { readonly pids: ReadonlyArray<number> }>
 }
 
-const config = (upstream: string): string => `
+const config = (upstream: string, more: string): string =>
+  `${more}
 listen: { host: 127.0.0.1, port: 0 }
 limits: { max_requests_per_connection: 100000000 }
 groups: { api: { pool: { max_concurrent: 1024 }, circuit: {} } }
@@ -24,13 +25,13 @@ routes: [{ name: api, upstream: "${upstream}", group: api, timeout: 30s }]
 
 const main = fileURLToPath(new URL("../../packages/gateway/src/main.ts", import.meta.url))
 
-const program = (workers: number, ...flags: ReadonlyArray<string>): Subject => ({
+const program = (workers: number, more = "", ...flags: ReadonlyArray<string>): Subject => ({
   name: `blackgate --workers ${workers}`,
   start: (upstream) =>
     new Promise((resolve, reject) => {
       const folder = mkdtempSync(join(tmpdir(), "bench-workers-"))
       const file = join(folder, "blackgate.yml")
-      writeFileSync(file, config(upstream))
+      writeFileSync(file, config(upstream, more))
       const child = spawn(process.execPath, [...flags, main, "-c", file, "--workers", String(workers), "start"], {
         stdio: ["ignore", "pipe", "inherit"]
       })
@@ -62,6 +63,7 @@ interface Case {
 }
 
 const get = { path: "/small", connections: 64 }
+const accessLog = "log: { access: { format: json } }"
 const burn = ["--import", new URL("workers.burn.mjs", import.meta.url).href]
 
 const cases: Record<string, Case> = {
@@ -71,11 +73,16 @@ const cases: Record<string, Case> = {
     of: [floorOf("one process"), floorOf("two processes"), floorOf("two threads")]
   },
   cost: { title: "the program, GET of 91 bytes, 64 connections", load: get, of: [program(1), program(2)] },
+  log: {
+    title: "the same, with an access log in JSON",
+    load: get,
+    of: [program(1, accessLog), program(2, accessLog)]
+  },
   // So few that who makes the load needs little of the machine.
   burn: {
     title: "the program, with 1 ms of CPU a request, 16 connections",
     load: { path: "/small", connections: 16 },
-    of: [program(1, ...burn), program(2, ...burn)]
+    of: [program(1, "", ...burn), program(2, "", ...burn)]
   }
 }
 
