@@ -28,6 +28,10 @@ const benches: Record<string, Bench> = {
     peers: true,
     load: () => import("./proxy.ts")
   },
+  workers: {
+    about: "what two workers of the program cost and do, beside one; and the floor as two threads, or two processes",
+    load: () => import("./workers.ts")
+  },
   pool: {
     about: "what a permit costs with 10 and with 100,000 calls in the line, and what a waiting call weighs",
     load: () => import("./pool.ts")

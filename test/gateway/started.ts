@@ -35,7 +35,7 @@ export const refused = (text: string, files: Files = {}): Effect.Effect<string |
 interface Started {
   readonly origin: string
   readonly origins: ReadonlyArray<string>
-  readonly reload: (next: string) => Effect.Effect<void, ConfigError | CannotListen>
+  readonly reload: (next: string) => Gateway.Gateway["reload"]
 }
 
 /** A gateway of a file that listens, until the end of the scope. It can have another file. */

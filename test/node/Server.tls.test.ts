@@ -87,6 +87,19 @@ describe("28. TLS", () => {
       assert.strictEqual(commonName(yield* dial(server.port)), "a.test")
     }))
 
+  it.live("prepare: nothing is used until that is said, and what can't be used is refused", () =>
+    Effect.gen(function*() {
+      const server = yield* Served.answering({ tls: { certificates: [a] } })
+      const use = yield* server.server.prepare({ tls: { certificates: [b] } })
+      assert.strictEqual(commonName(yield* dial(server.port)), "a.test")
+      const mismatch = yield* Effect.flip(
+        Effect.asVoid(server.server.prepare({ tls: { certificates: [{ cert: a.cert, key: b.key }] } }))
+      )
+      assert.match(mismatch.message, /tls: .*mismatch/i)
+      yield* use
+      assert.strictEqual(commonName(yield* dial(server.port, { servername: "b.test" })), "b.test")
+    }))
+
   it.live("a session from before a reload is not resumed after it", () =>
     Effect.gen(function*() {
       const server = yield* Served.answering({ tls: { certificates: [a] } })

@@ -16,6 +16,7 @@ import type * as AdaptiveLimit from "./AdaptiveLimit.ts"
 import type * as Circuit from "./Circuit.ts"
 import { GroupState, GroupTypeId } from "./internal/GroupState.ts"
 import { optionsOf, share } from "./internal/policies.ts"
+import { CurrentMember } from "./internal/SharedMember.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 import type * as Pool from "./Pool.ts"
@@ -172,6 +173,8 @@ export const make = (name: string, input: Options): Effect.Effect<Group, Invalid
       Effect.sync(() => new GroupState(name, input, timers, context)),
       (group) => Effect.sync(() => group.close())
     )
+    const member = yield* CurrentMember
+    if (member !== undefined) yield* member.join(group.pool)
     yield* share(group, input)
     if (group.hides) {
       yield* Effect.logWarning(`there is another group named ${name}: its metrics are hidden by this one's`)

@@ -75,6 +75,12 @@ export interface Options {
   readonly port?: number | undefined
   /** The address to listen on. All of them by default. */
   readonly host?: string | undefined
+  /**
+   * Whether others, threads or processes of the same user, may listen on the same address, if they say so too: the system deals
+   * connections out between them (`SO_REUSEPORT`: Linux, FreeBSD and others; elsewhere it is a `ServeError`). Off by default.
+   * Closing one of them resets the connections that it has not accepted yet.
+   */
+  readonly reusePort?: boolean | undefined
   /** Without it, connections are not encrypted. */
   readonly tls?: Tls | undefined
   /** Whether HTTP/2 is spoken, too: by ALPN, and without TLS with prior knowledge. On by default. */
@@ -111,6 +117,14 @@ export interface Options {
 }
 
 /**
+ * What of a server can change while it runs.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export type Changes = Omit<Options, "host" | "port" | "reusePort">
+
+/**
  * The server that is running.
  *
  * @category services
@@ -123,7 +137,9 @@ export class Server extends Context.Service<Server, {
    * Other limits, another drain, other or no TLS, without closing anything: what is left out is as it is by default. TLS, `http2` and the
    * limits of heads hold for connections to come, all else at once. If it is refused, nothing changes.
    */
-  readonly change: (options: Omit<Options, "host" | "port">) => Effect.Effect<void, InvalidOptions.InvalidOptions>
+  readonly change: (options: Changes) => Effect.Effect<void, InvalidOptions.InvalidOptions>
+  /** The first half of `change`: finds out whether they can be used. The effect that it answers uses them. */
+  readonly prepare: (options: Changes) => Effect.Effect<Effect.Effect<void>, InvalidOptions.InvalidOptions>
   /** Whether it takes requests, and has not been told to stop: what a readiness probe asks. */
   readonly isReady: Effect.Effect<boolean>
   /** Ends when the server is told to stop, before it refuses anything. */
@@ -188,12 +204,18 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
         (line) => void Effect.runForkWith(context)(Effect.logWarning(line))
       )
       let current = options
-      const change = (next: Options, before: Options | undefined) =>
-        Effect.map(tlsOf(next, listener, before), (tls) => {
-          listener.change(limitsOf(next))
-          listener.arrivals.use(tls)
-          current = next
-        })
+      const prepare = (next: Options, before: Options | undefined) =>
+        Effect.map(tlsOf(next, listener, before), (tls) =>
+          Effect.sync(() => {
+            listener.change(limitsOf(next))
+            listener.arrivals.use(tls)
+            current = next
+          }))
+      const prepareNext = (options: Changes) =>
+        Effect.andThen(
+          InvalidOptions.check("Server.change", changeSchema, options),
+          Effect.suspend(() => prepare(options, current))
+        )
       listener.arrivals.use(yield* Effect.orDie(tlsOf(options, listener, undefined)))
       const stopping = Deferred.makeUnsafe<void>()
       const server = yield* listen(listener, options, () => current, stopping, context)
@@ -204,13 +226,10 @@ export const layer = (options: Options): Layer.Layer<Provided, ServeError> =>
             : Effect.andThen(
               InvalidOptions.check("Server.reload", tlsSchema, tls),
               // Even where it is the same as before: old sessions are not resumed.
-              Effect.suspend(() => change({ ...current, tls }, undefined))
+              Effect.suspend(() => Effect.flatten(prepare({ ...current, tls }, undefined)))
             ),
-        change: (options) =>
-          Effect.andThen(
-            InvalidOptions.check("Server.change", changeSchema, options),
-            Effect.suspend(() => change(options, current))
-          ),
+        change: (options) => Effect.flatten(prepareNext(options)),
+        prepare: prepareNext,
         isReady: Effect.sync(() => listener.front.listenerCount("request") > 0 && !Deferred.isDoneUnsafe(stopping)),
         stopping: Deferred.await(stopping),
         connections: Effect.sync(() => listener.arrivals.connections.size),
@@ -249,6 +268,7 @@ const listen = (
   return NodeHttpServer.make(() => front, {
     port: options.port ?? 0,
     host: options.host,
+    reusePort: options.reusePort === true,
     // The drain ends by itself.
     gracefulShutdownTimeout: Duration.infinity
   })

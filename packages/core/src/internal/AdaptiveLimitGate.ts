@@ -12,7 +12,8 @@ import { AdaptiveLimitControl, samplesKept, type Settings } from "./AdaptiveLimi
 import type { Call } from "./Call.ts"
 import type { Admission, Ending, Gate } from "./Gate.ts"
 import type { Policy } from "./Policy.ts"
-import { finite, type PoolState } from "./PoolState.ts"
+import { finite } from "./poolOptions.ts"
+import type { PoolState } from "./PoolState.ts"
 
 export const AdaptiveLimitTypeId = "~@blackgate/core/AdaptiveLimit"
 

@@ -6,12 +6,12 @@ import * as Option from "effect/Option"
 import * as RateLimiter from "effect/persistence/RateLimiter"
 import { monotonicMillis } from "./monotonic.ts"
 import { Entry, Recent } from "./Recent.ts"
+import { SharedLimiter } from "./SharedLimiter.ts"
+import type { SharedPermits } from "./SharedPermits.ts"
+import { type Limit, TokenRule, type Tokens } from "./TokenRule.ts"
 
 /** Options with their defaults, times in milliseconds. */
-export interface Settings {
-  readonly limit: number
-  readonly window: number
-  readonly algorithm: "token-bucket" | "fixed-window"
+export interface Settings extends Limit {
   readonly maxKeys: number
   readonly onStoreError: "allow" | "refuse"
   readonly storeTimeout: number
@@ -30,27 +30,21 @@ export interface Limiter {
 }
 
 /** What is known of one key: nothing, from `until` on. */
-class Bucket extends Entry {
+class Bucket extends Entry implements Tokens {
   taken = 0
 }
 
 /** In memory, so that each process has limits of its own: in step with Effect's limiter, but bounded in keys and without an effect. */
 export class MemoryLimiter implements Limiter {
-  private readonly settings: Settings
+  private readonly rule: TokenRule
   private readonly clock: Clock.Clock
-  /** How long a token takes to come back. */
-  private readonly refill: number
-  /** A wait so short is what adding fractions has lost: a microsecond, or a thousandth of a token. */
-  private readonly slack: number
   private readonly startedAt: number
   private readonly common = new Bucket("")
   private readonly buckets: Recent<Bucket>
 
   constructor(settings: Settings, clock: Clock.Clock) {
-    this.settings = settings
+    this.rule = new TokenRule(settings)
     this.clock = clock
-    this.refill = settings.window / settings.limit
-    this.slack = Math.min(this.refill, 1) / 1000
     this.buckets = new Recent(settings.maxKeys)
     this.startedAt = monotonicMillis(clock)
   }
@@ -61,13 +55,7 @@ export class MemoryLimiter implements Limiter {
   }
 
   get left(): number {
-    const { algorithm, limit, window } = this.settings
-    const { taken, until } = this.common
-    const ahead = until - (this.now() - this.startedAt)
-    if (ahead <= 0) return limit
-    return algorithm === "fixed-window"
-      ? limit - taken
-      : Math.floor(Math.max(0, window - ahead + this.slack) / this.refill)
+    return this.rule.left(this.common, this.now() - this.startedAt)
   }
 
   now(): number {
@@ -76,30 +64,11 @@ export class MemoryLimiter implements Limiter {
 
   take(key: string | undefined, tokens: number, instant: number = this.now()): number {
     const now = instant - this.startedAt // counted from the start, for the sake of precision
-    if (key === undefined) return this.takeFrom(this.common, tokens, now)
+    if (key === undefined) return this.rule.take(this.common, tokens, now)
     let bucket = this.buckets.get(key)
     if (bucket === undefined) this.buckets.add(bucket = new Bucket(key), now)
     else this.buckets.touch(bucket)
-    return this.takeFrom(bucket, tokens, now)
-  }
-
-  private takeFrom(bucket: Bucket, tokens: number, now: number): number {
-    const { algorithm, limit, window } = this.settings
-    // Further ahead only if the clock went back, which must not cost more than a window.
-    const until = bucket.until = Math.min(bucket.until, now + window)
-    if (algorithm === "token-bucket") {
-      // It is full again at `until`; each token makes that later by the time that one takes (GCRA, ITU-T I.371).
-      const next = Math.max(until, now) + tokens * this.refill
-      const wait = next - now - window
-      if (wait > this.slack) return wait
-      bucket.until = next
-      return 0
-    }
-    if (until <= now) bucket.taken = 0
-    if (bucket.taken + tokens > limit) return until - now
-    bucket.taken += tokens
-    bucket.until = Math.max(until, now) + tokens * this.refill
-    return 0
+    return this.rule.take(bucket, tokens, now)
   }
 }
 
@@ -181,12 +150,20 @@ export class ServiceLimiter implements Limiter {
   })
 }
 
-/** The limiter of the context, or one in memory. */
-export const makeLimiter = (group: string, settings: Settings): Effect.Effect<Limiter> =>
+/** The limiter of the context, or one in memory, which all threads share or not. */
+export const makeLimiter = (
+  group: string,
+  settings: Settings,
+  shared: SharedPermits | undefined
+): Effect.Effect<Limiter> =>
   Effect.gen(function*() {
     const clock = yield* Clock.Clock
     const limiter = yield* Effect.serviceOption(RateLimiter.RateLimiter)
-    if (Option.isNone(limiter)) return new MemoryLimiter(settings, clock)
+    if (Option.isNone(limiter)) {
+      return shared === undefined
+        ? new MemoryLimiter(settings, clock)
+        : new SharedLimiter(shared.region, settings, clock)
+    }
     return new ServiceLimiter(group, settings, limiter.value, clock, yield* Effect.context<never>())
   })
 

@@ -3,7 +3,7 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
 import { Criticality, levels } from "../Criticality.ts"
-import { duration, InvalidOptions, whole } from "../InvalidOptions.ts"
+import { InvalidOptions } from "../InvalidOptions.ts"
 import type * as Pool from "../Pool.ts"
 import { expire } from "./Boundary.ts"
 import type { Call } from "./Call.ts"
@@ -12,46 +12,16 @@ import type { Admission, Gate, Place } from "./Gate.ts"
 import { holder, Permit } from "./Held.ts"
 import type { Policy } from "./Policy.ts"
 import { PoolLine, type Waiting } from "./PoolLine.ts"
+import { poolOptions } from "./poolOptions.ts"
+import type { Served, SharedPermits } from "./SharedPermits.ts"
 import type { Timed, Timers } from "./Timers.ts"
 
 export const PoolTypeId = "~@blackgate/core/Pool"
 
 const priorities: ReadonlyArray<Pool.Priority> = ["high", "normal", "low"]
 
-/** What a pool can be made with. */
-export const poolOptions = Schema.Struct({
-  maxConcurrent: whole(1),
-  maxQueued: Schema.optional(whole(0)),
-  queueTimeout: Schema.optional(duration),
-  reentrant: Schema.optional(Schema.Boolean)
-})
-
-/** For limits that something else needs to know. */
-export const finite = Schema.makeFilter((n: number) => n === Infinity ? "expected a finite number" : undefined)
-
-const isDuration = Schema.is(duration)
-const isForever = (u: unknown): boolean =>
-  u === Infinity || (Duration.isDuration(u) && Duration.toMillis(u) === Infinity)
-
-/** What of it can change. Leaving an option out keeps it as it is, so that there is a word for taking it away. */
-export const poolLimits = Schema.Struct({
-  maxConcurrent: Schema.optional(whole(1)),
-  maxQueued: Schema.optional(whole(0)),
-  queueTimeout: Schema.optional(
-    Schema.declare((u): u is Duration.Input => isDuration(u) || isForever(u), {
-      expected: `a duration longer than zero, such as "1 second" or a number of milliseconds, or Infinity for none`
-    })
-  )
-})
-
-/** The same where the limit moves by itself, below a ceiling. */
-export const poolLimitsDriven = Schema.Struct({
-  ...poolLimits.fields,
-  maxConcurrent: Schema.optional(whole(1).check(finite))
-})
-
 /** A semaphore of one-permit calls with a bounded line. It is also what an admitted call holds. */
-export class PoolState implements Admission {
+export class PoolState implements Admission, Served {
   readonly [PoolTypeId] = PoolTypeId
   readonly name: string
   readonly timers: Timers
@@ -73,6 +43,9 @@ export class PoolState implements Admission {
 
   /** Where the limit moves by itself: an operator sets how far. */
   moveCeiling: ((maxConcurrent: number) => void) | undefined = undefined
+
+  /** Where all threads have one limit: what their permits are taken from. The own limit holds all the same. */
+  shared: SharedPermits | undefined = undefined
 
   private readonly events: Events | undefined
   private granting = false
@@ -96,6 +69,7 @@ export class PoolState implements Admission {
     this.maxQueued = limits.maxQueued ?? this.maxQueued
     if (limits.queueTimeout !== undefined) this.queueTimeoutMillis = Duration.toMillis(limits.queueTimeout)
     if (this.events?.isRead === true) this.events.resized(this)
+    if (maxConcurrent !== undefined) this.shared?.resize(maxConcurrent)
     this.grant()
   }
 
@@ -157,7 +131,8 @@ export class PoolState implements Admission {
     this.active--
     if (call.lingers) this.overdue--
     call.held = call.held?.outer
-    this.grant()
+    if (this.shared === undefined) this.serveLine()
+    else this.shared.give()
   }
 
   linger(): void {
@@ -172,9 +147,27 @@ export class PoolState implements Admission {
     if (millis > this.longestWaitMillis) this.longestWaitMillis = millis
   }
 
+  grant(): void {
+    if (this.shared === undefined) this.serveLine()
+    else this.shared.serve()
+  }
+
+  /** Whether a permit is all that somebody in the line waits for. */
+  get wants(): boolean {
+    return this.line.length > 0 && this.active < this.maxConcurrent
+  }
+
+  get idle(): boolean {
+    return this.active === 0 && this.line.length === 0
+  }
+
+  leaveShared(): void {
+    this.shared = undefined
+  }
+
   // A call that is granted works here until it suspends, and may come back through `leave`: only the outermost loop grants, so
   // that a line of synchronous calls does not nest.
-  grant(): void {
+  serveLine(): void {
     if (this.granting) return
     this.granting = true
     try {
@@ -182,6 +175,7 @@ export class PoolState implements Admission {
         const place = this.line.first()
         if (place === undefined) return
         if (expire(place.call)) continue
+        if (this.shared !== undefined && !this.shared.take()) return
         place.quit()
         place.call.admit(this.take(place.call))
       }
@@ -209,8 +203,11 @@ export class PoolGate implements Gate {
     const reentered = pool.reentered(call)
     if (reentered !== undefined) return call.refuse(reentered)
     // Whoever waits goes first, so that nobody overtakes.
-    if (pool.active < pool.maxConcurrent && pool.queued === 0) return pool.take(call)
+    const { shared } = pool
+    const isNext = pool.active < pool.maxConcurrent && pool.queued === 0
+    if (isNext && (shared === undefined || shared.take())) return pool.take(call)
     if (pool.maxQueued === 0) return pool.refuse(call)
+    if (isNext && shared!.takeOrWait()) return pool.take(call)
     const level = levelIn(call.context)
     if (pool.queued < pool.maxQueued) return this.wait(call, level)
     const shed = pool.line.lastBelow(level)
@@ -267,6 +264,7 @@ class Standing implements Timed, Place, Waiting<Standing> {
     this.pool.line.leave(this)
     this.pool.timers.remove(this)
     this.pool.waited(this)
+    this.pool.shared?.left()
   }
 
   /** Its place went to a call that is more critical. */

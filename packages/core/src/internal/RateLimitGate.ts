@@ -8,6 +8,7 @@ import type { Call } from "./Call.ts"
 import type { Admission, Gate } from "./Gate.ts"
 import { type Answer, type Limiter, longest, makeLimiter, type Settings } from "./Limiter.ts"
 import type { Policy } from "./Policy.ts"
+import type { SharedPermits } from "./SharedPermits.ts"
 import { waitFor } from "./waitFor.ts"
 
 export const RateLimitTypeId = "~@blackgate/core/RateLimit"
@@ -38,7 +39,7 @@ export const rateLimitCommandOptions = Schema.Struct({
   tokens: Schema.optional(whole(1).check(finite))
 })
 
-export const shareOf = (name: string, options: RateLimit.Options): Effect.Effect<Shared> => {
+export const shareOf = (name: string, options: RateLimit.Options, permits?: SharedPermits): Effect.Effect<Shared> => {
   const settings: Settings = {
     limit: options.limit,
     window: Duration.toMillis(options.window),
@@ -48,7 +49,7 @@ export const shareOf = (name: string, options: RateLimit.Options): Effect.Effect
     storeTimeout: Duration.toMillis(options.storeTimeout ?? "100 millis")
   }
   return Effect.map(
-    makeLimiter(name, settings),
+    makeLimiter(name, settings, permits),
     (limiter) => ({ [RateLimitTypeId]: RateLimitTypeId, name, settings, limiter })
   )
 }
@@ -61,7 +62,7 @@ export const rateLimit: Policy<Shared> = {
   group: { rateLimit: Schema.optional(rateLimitOptions) },
   command: { rateLimit: Schema.optional(rateLimitCommandOptions) },
   isOn: ({ rateLimit }) => rateLimit !== undefined,
-  share: (group, options) => shareOf(group.name, options.rateLimit!),
+  share: (group, options) => shareOf(group.name, options.rateLimit!, group.pool.shared),
   settings: (spec, group) => {
     const shared = group.shared(rateLimit)
     if (shared === undefined) return undefined

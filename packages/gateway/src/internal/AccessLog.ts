@@ -23,6 +23,7 @@ interface Entry {
   readonly from: number
   readonly request: HttpServerRequest
   readonly taken: { readonly plan: Listed | undefined } | undefined
+  readonly worker: number | undefined
   status: number
   bytes: string | undefined
   headMillis: number | undefined
@@ -33,9 +34,12 @@ export class AccessLog {
   private readonly sample: number
   private readonly format: (entry: Entry) => string
   private readonly lines: Lines
+  private readonly worker: number | undefined
   private due = 0
 
-  constructor({ format = "common", sample = 1 }: Settings, lines: Lines) {
+  /** `worker` is the number of the one that it is kept for, if there are several. */
+  constructor({ format = "common", sample = 1 }: Settings, lines: Lines, worker?: number) {
+    this.worker = worker
     this.sample = sample
     this.format = format === "json" ? json : common
     this.lines = lines
@@ -57,6 +61,7 @@ export class AccessLog {
       from: performance.now(),
       request,
       taken,
+      worker: this.worker,
       status: clientGone,
       bytes: undefined,
       headMillis: undefined
@@ -105,7 +110,7 @@ const common = ({ bytes, request, status, time }: Entry): string =>
 const rounded = (millis: number | undefined): number | null =>
   millis === undefined ? null : Math.round(millis * 100) / 100
 
-const json = ({ bytes, from, headMillis, request, status, taken, time }: Entry): string => {
+const json = ({ bytes, from, headMillis, request, status, taken, time, worker }: Entry): string => {
   const route = taken?.plan
   return JSON.stringify({
     time: time.toISOString(),
@@ -121,6 +126,7 @@ const json = ({ bytes, from, headMillis, request, status, taken, time }: Entry):
     group: route?.target._tag === "proxy" ? route.target.group.name : null,
     upstream: route?.target._tag === "proxy" ? route.goes : null,
     headMillis: rounded(headMillis),
-    millis: rounded(performance.now() - from)
+    millis: rounded(performance.now() - from),
+    worker
   })
 }

@@ -61,14 +61,15 @@ export class Generation {
     lookup: Lookup<Route>,
     connects: ReadonlyMap<string, EventEmitter>,
     telemetry: Telemetry | undefined,
-    code: Code | undefined
+    code: Code | undefined,
+    worker: number | undefined
   ) {
     this.plan = plan
     this.connects = connects
     this.telemetry = telemetry
     this.code = code?.routes
     const { access } = plan.loaded.config.log ?? {}
-    this.access = access === undefined ? undefined : new AccessLog(access, stdout)
+    this.access = access === undefined ? undefined : new AccessLog(access, stdout, worker)
     this.groups = groups.map(({ group }) => group)
     this.resize = Effect.forEach(groups, ({ resize }) => resize, { discard: true })
     this.scope = scope
@@ -216,8 +217,8 @@ export class Lookup<T> {
   }
 }
 
-/** Builds a config: its groups and transports, and the handlers of its routes. */
-export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generation, ConfigError> =>
+/** Builds a config: its groups and transports, and the handlers of its routes; for a worker, if there are several. */
+export const buildGeneration = (plan: Plan, kept: Kept, worker?: number): Effect.Effect<Generation, ConfigError> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const build = Effect.gen(function*() {
@@ -254,7 +255,11 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         connects.set(key, yield* orConfigError(plan, [...path, "connect"], makeConnects(connect, group)))
       }
       const { otlp } = plan.loaded.config.telemetry ?? {}
-      const telemetry = otlp && (yield* telemetryOf(kept, otlp))
+      // Series of the same name and attributes would be one.
+      const told = otlp && worker !== undefined
+        ? { ...otlp, attributes: { ...otlp.attributes, "blackgate.worker": String(worker) } }
+        : otlp
+      const telemetry = told && (yield* telemetryOf(kept, told))
       const code = plan.loaded.code && (yield* buildCode(
         plan,
         plan.loaded.code,
@@ -270,7 +275,7 @@ export const buildGeneration = (plan: Plan, kept: Kept): Effect.Effect<Generatio
         (route): Route => ({ plan: route, answer: route.target._tag === "code" ? code?.answer : answers.get(route) }),
         code?.routes
       )
-      return new Generation(plan, groups, scope, lookup, connects, telemetry, code)
+      return new Generation(plan, groups, scope, lookup, connects, telemetry, code, worker)
     })
     return yield* build.pipe(
       Scope.provide(scope),

@@ -6,6 +6,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
+import * as Scope from "effect/Scope"
 import type { GroupPlan } from "./RoutePlan.ts"
 import { StaleAnswers, type StaleOptions } from "./StaleAnswers.ts"
 import { makeTelemetry, type OtlpConfig, type Telemetry } from "./Telemetry.ts"
@@ -32,16 +33,29 @@ interface Size {
   readonly maxQueued: number
 }
 
+/** Where groups share their limits with others: where they don't. */
+export const Alone = Context.Reference<Context.Context<never> | undefined>("blackgate/internal/Kept/Alone", {
+  defaultValue: () => undefined
+})
+
 /** Closed with the scope. */
 export const makeKept = Effect.gen(function*() {
   const sizes = new Map<string, Size>()
+  const alone = yield* Alone
   return {
     sizes,
     context: yield* Effect.context<never>(),
     groups: yield* RcMap.make({
       lookup: (key: string) => {
         const { name, options } = parse(key) as GroupPlan
-        return Group.make(name, { ...options, pool: { ...options.pool, ...sizes.get(key)! } })
+        const size = sizes.get(key)!
+        const group = Group.make(name, { ...options, pool: { ...options.pool, ...size } })
+        // A route without a group has no limit, and nobody can give it one: there is nothing to share, and there may be many.
+        if (alone === undefined || size.maxConcurrent !== Infinity || options.rateLimit !== undefined) return group
+        return Effect.updateContext(
+          group,
+          (context: Context.Context<Scope.Scope>) => Context.add(alone, Scope.Scope, Context.get(context, Scope.Scope))
+        )
       }
     }),
     telemetry: yield* RcMap.make({ lookup: (key: string) => makeTelemetry(JSON.parse(key) as OtlpConfig) }),

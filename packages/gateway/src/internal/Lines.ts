@@ -3,12 +3,16 @@ import * as Fs from "node:fs"
 // What may wait to be written: more than a disk that is busy for a moment, less than what memory can bear.
 const mostBytes = 4 * 1024 * 1024
 
+// Milliseconds: what a thread that runs out of memory may not have said.
+const moment = 10
+
 /**
  * Writes lines to a descriptor, and nobody waits for them: not for a terminal, not for a pipe that nobody reads. What does not fit any more is
  * lost, and counted. A disk that is full, or a pipe that is closed, costs lines and nothing else.
  */
 export class Lines {
   private readonly fd: number
+  private post: ((text: string) => boolean) | undefined = undefined
   private waiting: Array<string> = []
   private bytes = 0
   private lost = 0
@@ -20,33 +24,54 @@ export class Lines {
   }
 
   write(line: string): void {
-    if (this.bytes > mostBytes) {
-      this.lost++
-      return
-    }
-    this.bytes += line.length + 1
-    this.waiting.push(line, "\n")
-    // All lines of this turn are one write.
-    if (!this.busy) {
-      this.busy = true
-      setImmediate(() => this.next())
-    }
+    this.add(line, "\n")
   }
 
-  private take(): Buffer {
+  /** Writes lines that another thread has taken. */
+  pass(text: string): void {
+    this.add(text, "")
+  }
+
+  private add(text: string, end: string): void {
+    if (this.bytes > mostBytes) {
+      this.lost += end === "" ? text.split("\n").length - 1 : 1
+      return
+    }
+    this.bytes += text.length + end.length
+    this.waiting.push(text, end)
+    if (this.busy) return
+    this.busy = true
+    // All lines of this turn are one write, and those of a moment one message, which costs more.
+    if (this.post === undefined) setImmediate(() => this.next())
+    else setTimeout(() => this.next(), moment)
+  }
+
+  /** From now on whole lines go there, and not to the descriptor; `false` says that there is no room for them. */
+  redirect(post: (text: string) => boolean): void {
+    this.post = post
+  }
+
+  private take(): string {
     if (this.lost > 0) this.waiting.push(`${this.lost} lines of the log were lost: they were not taken in time\n`)
-    const chunk = Buffer.from(this.waiting.join(""))
+    const text = this.waiting.join("")
     this.waiting = []
     this.lost = 0
-    return chunk
+    return text
+  }
+
+  private give(post: (text: string) => boolean): void {
+    const { lost, waiting } = this
+    this.bytes = 0
+    if (!post(this.take())) this.lost = lost + waiting.length / 2
   }
 
   private next(): void {
+    if (this.post !== undefined && this.waiting.length > 0) this.give(this.post)
     if (this.waiting.length === 0) {
       this.busy = false
       return
     }
-    this.send(this.take(), 0)
+    this.send(Buffer.from(this.take()), 0)
   }
 
   private send(chunk: Buffer, from: number): void {
@@ -64,12 +89,13 @@ export class Lines {
   // The process ends: now or never.
   private flush(): void {
     if (this.waiting.length === 0) return
+    if (this.post !== undefined) return this.give(this.post)
     try {
       Fs.writeSync(this.fd, this.take())
     } catch {}
   }
 }
 
-/** Those of the process. */
+/** Those of the process; in a worker they are redirected. */
 export const stdout = new Lines(1)
 export const stderr = new Lines(2)

@@ -10,6 +10,7 @@ import { CannotListen } from "../CannotListen.ts"
 import { ConfigError, type Problem } from "../ConfigError.ts"
 import type { ListenerPlan } from "./options.ts"
 import type { Plan } from "./Plan.ts"
+import type { Prepared } from "./Prepared.ts"
 
 /** A listener that is open. */
 export interface Listening {
@@ -20,29 +21,36 @@ export interface Listening {
   readonly scope: Scope.Closeable
 }
 
-/** What each kind of listener answers. */
-export type Answers = {
-  readonly [role in ListenerPlan["role"]]: Layer.Layer<never, never, Layer.Success<ReturnType<typeof Server.layer>>>
+/** What a listener answers. */
+export type Answer = Layer.Layer<never, never, Layer.Success<ReturnType<typeof Server.layer>>>
+
+/** The ports that listeners have that may have any, by their keys: one after the other, as they stand in the config. */
+export type Ports = { readonly [key: string]: ReadonlyArray<number> }
+
+/** How they are opened. */
+interface Opening {
+  /** Whether others listen on the same addresses. */
+  readonly reusePort: boolean
+  readonly ports: Ports
 }
 
-/** Those of a kind. */
-export const of = (role: ListenerPlan["role"], listening: ReadonlyArray<Listening>): ReadonlyArray<Listening> =>
-  listening.filter(({ plan }) => plan.role === role)
-
 /** Drains them, all at once. */
-export const closeAll = (listening: ReadonlyArray<Listening>): Effect.Effect<void> =>
+const closeAll = (listening: ReadonlyArray<Listening>): Effect.Effect<void> =>
   Effect.forEach(listening, ({ scope }) => Scope.close(scope, Exit.void), { concurrency: "unbounded", discard: true })
 
 /** Opens them all, or none. */
-export const openAll = (
+const openAll = (
   plan: Plan,
   plans: ReadonlyArray<ListenerPlan>,
-  answers: Answers
+  answer: Answer,
+  { ports, reusePort }: Opening
 ): Effect.Effect<ReadonlyArray<Listening>, ConfigError | CannotListen> =>
   Effect.gen(function*() {
     const opened: Array<Listening> = []
     for (const each of plans) {
-      opened.push(yield* Effect.onError(open(plan, each, answers), () => closeAll(opened)))
+      const port = ports[each.key]?.[opened.filter(({ plan }) => plan.key === each.key).length] ?? each.options.port
+      const options = { ...each.options, port, reusePort }
+      opened.push(yield* Effect.onError(open(plan, each, options, answer), () => closeAll(opened)))
     }
     return opened
   })
@@ -50,12 +58,13 @@ export const openAll = (
 const open = (
   { loaded: { file, place } }: Plan,
   plan: ListenerPlan,
-  answers: Answers
+  options: Server.Options,
+  answer: Answer
 ): Effect.Effect<Listening, ConfigError | CannotListen> =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const built = yield* Layer.buildWithScope(
-      answers[plan.role].pipe(Layer.provideMerge(Server.layer(plan.options))),
+      answer.pipe(Layer.provideMerge(Server.layer(options))),
       scope
     ).pipe(
       Effect.mapError(({ cause }) => new CannotListen({ address: named(plan), cause })),
@@ -67,37 +76,46 @@ const open = (
       Effect.onError(() => Scope.close(scope, Exit.void))
     )
     const { address } = Context.get(built, HttpServer.HttpServer)
-    const port = "port" in address ? address.port : plan.options.port ?? 0
+    const port = "port" in address ? address.port : options.port!
     return { plan, server: Context.get(built, Server.Server), port, address: addressOf(plan, port), scope }
   })
 
 const addressOf = ({ options: { host = "0.0.0.0", tls } }: ListenerPlan, port: number): string =>
   `${tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`
 
-const named = ({ options: { host, port } }: ListenerPlan): string =>
+/** What an address is called in errors. */
+export const named = ({ options: { host, port } }: ListenerPlan): string =>
   host === undefined ? `port ${port}` : `${host}:${port}`
 
-/** What becomes of the listeners. */
-export const changes = (next: Plan, listening: ReadonlyArray<Listening>) => {
+/** What becomes of the listeners. `before` has those of other kinds, too: an address can't change its kind while it is open. */
+const changes = (
+  plan: Plan,
+  plans: ReadonlyArray<ListenerPlan>,
+  listening: ReadonlyArray<Listening>,
+  before: ReadonlyArray<ListenerPlan>
+) => {
   const stay: Array<readonly [Listening, ListenerPlan]> = []
   const opened: Array<ListenerPlan> = []
-  for (const plan of next.listeners) {
-    const same = listening.find((each) => each.plan.key === plan.key)
-    if (same === undefined) opened.push(plan)
-    else stay.push([same, plan])
+  const closed = new Set(listening)
+  for (const each of plans) {
+    const same = [...closed].find(({ plan }) => plan.key === each.key)
+    if (same === undefined) opened.push(each)
+    else {
+      stay.push([same, each])
+      closed.delete(same)
+    }
   }
-  const closed = listening.filter((each) => !stay.some(([kept]) => kept === each))
-  const problems = opened.flatMap((plan): ReadonlyArray<Problem> => {
-    const before = closed.find((each) => isTaken(plan, each.plan))
-    if (before === undefined) return []
-    const message =
-      `${named(plan)} can't be opened before ${named(before.plan)} is closed, and that one serves until then: `
+  const leaving = before.filter((each) => !plan.listeners.some(({ key }) => key === each.key))
+  const problems = opened.flatMap((each): ReadonlyArray<Problem> => {
+    const last = leaving.find((other) => isTaken(each, other))
+    if (last === undefined) return []
+    const message = `${named(each)} can't be opened before ${named(last)} is closed, and that one serves until then: `
       + "it changes with a restart only"
-    return [{ path: plan.path, message, place: next.loaded.place(plan.path) }]
+    return [{ path: each.path, message, place: plan.loaded.place(each.path) }]
   })
   return problems.length > 0
-    ? Effect.fail(new ConfigError({ file: next.loaded.file, problems }))
-    : Effect.succeed({ stay, opened, closed })
+    ? Effect.fail(new ConfigError({ file: plan.loaded.file, problems }))
+    : Effect.succeed({ stay, opened, closed: [...closed] })
 }
 
 // Whoever listens on all addresses listens on each of them.
@@ -106,32 +124,75 @@ const isTaken = ({ options: one }: ListenerPlan, { options: other }: ListenerPla
   return one.host === other.host || [one.host, other.host].some((host) => host === undefined || /^[0.:]+$/.test(host))
 }
 
-/** A listener that stays, as the next config has it. */
-export const staying = (listening: Listening, plan: ListenerPlan): Listening => ({
-  ...listening,
-  plan,
-  address: addressOf(plan, listening.port)
-})
-
-/** Gives the listeners that stay what the next config says of them; if one of them can't be given it, none is. */
-export const changeAll = (
-  next: Plan,
+/** What the next config says of the listeners that stay: found good, and not used yet. */
+const prepareAll = (
+  { loaded: { file, place } }: Plan,
   stay: ReadonlyArray<readonly [Listening, ListenerPlan]>
-): Effect.Effect<void, ConfigError> =>
-  Effect.gen(function*() {
-    const { file, place } = next.loaded
-    const done: Array<Listening> = []
-    for (const [listening, { options, path }] of stay) {
-      if (JSON.stringify(options) === JSON.stringify(listening.plan.options)) continue
-      yield* change(listening, options).pipe(
-        Effect.mapError(({ problem }) =>
-          new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] })
-        ),
-        Effect.onError(() => Effect.forEach(done, (each) => Effect.ignore(change(each, each.plan.options))))
-      )
-      done.push(listening)
+): Effect.Effect<ReadonlyArray<Effect.Effect<void>>, ConfigError> =>
+  Effect.forEach(
+    stay,
+    ([{ plan, server }, { options, path }]) => {
+      if (JSON.stringify(options) === JSON.stringify(plan.options)) return Effect.succeed(Effect.void)
+      const { host: _host, port: _port, ...changed } = options
+      return Effect.mapError(server.prepare(changed), ({ problem }) =>
+        new ConfigError({ file, problems: [{ path, message: problem, place: place(path) }] }))
     }
-  })
+  )
 
-const change = ({ server }: Listening, { host: _host, port: _port, ...options }: ListenerPlan["options"]) =>
-  server.change(options)
+/** All listeners of a kind. */
+export class Listeners {
+  private readonly role: ListenerPlan["role"]
+  private readonly answer: Answer
+  private readonly reusePort: boolean
+  /** Those that are open. */
+  listening: ReadonlyArray<Listening> = []
+  /** All that the config has that they are of. */
+  private before: ReadonlyArray<ListenerPlan> = []
+
+  constructor(role: ListenerPlan["role"], answer: Answer, reusePort = false) {
+    this.role = role
+    this.answer = answer
+    this.reusePort = reusePort
+  }
+
+  get addresses(): ReadonlyArray<string> {
+    return this.listening.map(({ address }) => address)
+  }
+
+  readonly areReady: Effect.Effect<boolean> = Effect.suspend(() =>
+    Effect.map(Effect.forEach(this.listening, ({ server }) => server.isReady), (ready) => ready.every(Boolean))
+  )
+
+  /** Opens those that a config adds. With its commit those that it has no more drain, and nobody waits for that. */
+  prepare(
+    plan: Plan,
+    ports: Ports = {}
+  ): Effect.Effect<Prepared & { readonly ports: Ports }, ConfigError | CannotListen> {
+    return Effect.gen({ self: this }, function*() {
+      const plans = plan.listeners.filter(({ role }) => role === this.role)
+      const { closed, opened, stay } = yield* changes(plan, plans, this.listening, this.before)
+      const use = yield* prepareAll(plan, stay)
+      const added = yield* openAll(plan, opened, this.answer, { reusePort: this.reusePort, ports })
+      const next = [...stay.map(([each, plan]) => ({ ...each, plan, address: addressOf(plan, each.port) })), ...added]
+      return {
+        ports: portsOf(next),
+        commit: Effect.gen({ self: this }, function*() {
+          yield* Effect.all(use, { discard: true })
+          this.listening = next
+          this.before = plan.listeners
+          yield* Effect.forkDetach(closeAll(closed))
+        }),
+        abort: closeAll(added)
+      }
+    })
+  }
+
+  /** Drains them all. */
+  readonly close: Effect.Effect<void> = Effect.suspend(() => closeAll(this.listening))
+}
+
+const portsOf = (listening: ReadonlyArray<Listening>): Ports => {
+  const ports: { [key: string]: Array<number> } = {}
+  for (const { plan: { key }, port } of listening) (ports[key] ??= []).push(port)
+  return ports
+}

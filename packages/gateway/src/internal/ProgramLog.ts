@@ -14,10 +14,12 @@ export type LogFormat = NonNullable<Settings["format"]>
 const levels = { debug: "Debug", info: "Info", warning: "Warn", error: "Error", none: "None" } as const
 
 // For people: what has lines of its own, such as the errors of a config file, keeps them.
-const text = Logger.make(({ cause, date, logLevel, message }) => {
+const text = Logger.make(({ cause, date, fiber, logLevel, message }) => {
+  const { worker } = fiber.getRef(References.CurrentLogAnnotations)
+  const who = worker === undefined ? "" : `worker ${String(worker)}: `
   const said = Array.isArray(message) ? message.map(String).join(" ") : String(message)
   const why = cause.reasons.length === 0 ? "" : `\n${Cause.pretty(cause)}`
-  return `${date.toISOString()} ${logLevel.toUpperCase()} ${said}${why}`
+  return `${date.toISOString()} ${logLevel.toUpperCase()} ${who}${said}${why}`
 })
 
 /** The program's own log, on stderr. What it is like can change while it is written. */

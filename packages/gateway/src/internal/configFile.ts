@@ -8,7 +8,7 @@ import { ConfigError } from "../ConfigError.ts"
 import { isConfigModule } from "../ConfigModule.ts"
 import { importAnew } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
-import { readRegularFile } from "./readRegularFile.ts"
+import { fromDisk, type Read } from "./Read.ts"
 
 /** Where a config file is looked for if none is named: where the Python program looks, and for a module. */
 const places = (): ReadonlyArray<string> => [
@@ -36,14 +36,14 @@ export const findConfigFile = (named: string | undefined): Effect.Effect<string,
 const utf8 = new TextDecoder("utf-8", { fatal: true })
 
 /** Files that a config names are relative to it. */
-const readFrom = (file: string) => (path: string, encoding: "utf8" | "latin1" = "utf8"): string =>
-  readRegularFile(Path.resolve(Path.dirname(file), path)).toString(encoding)
+const readFrom = (file: string, read: Read) => (path: string, encoding: "utf8" | "latin1" = "utf8"): string =>
+  read(Path.resolve(Path.dirname(file), path)).toString(encoding)
 
-const readText = (file: string): Effect.Effect<Loaded, ConfigError> =>
+const readText = (file: string, read: Read): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     let bytes: Buffer
     try {
-      bytes = readRegularFile(file)
+      bytes = read(Path.resolve(file))
     } catch (cause) {
       return Effect.fail(refuse(file, `it can't be read: ${(cause as Error).message}`))
     }
@@ -55,7 +55,7 @@ const readText = (file: string): Effect.Effect<Loaded, ConfigError> =>
     }
     // A file of some other kind, or of some other encoding.
     if (text.includes("\0")) return Effect.fail(refuse(file, "it is not text"))
-    return parse(text, { file, env: process.env, readFile: readFrom(file) })
+    return parse(text, { file, env: process.env, readFile: readFrom(file, read) })
   })
 
 const keys = new Set(["config", "middleware", "routes"])
@@ -110,13 +110,13 @@ const readModule = (file: string): Effect.Effect<Loaded, ConfigError> =>
 
 const modules = /\.m?[jt]s$/i
 
-const readConfigFile = (file: string): Effect.Effect<Loaded, ConfigError> => {
+const readConfigFile = (file: string, read: Read): Effect.Effect<Loaded, ConfigError> => {
   if (modules.test(file)) return readModule(file)
   return /\.c[jt]s$/i.test(file)
     ? Effect.fail(refuse(file, "a config module is an ES module: .ts, .mts, .js or .mjs"))
-    : readText(file)
+    : readText(file, read)
 }
 
-/** The file's config, with the files that it names. Each thread that runs it loads it by itself. */
-export const loadPlan = (file: string): Effect.Effect<Plan, ConfigError> =>
-  Effect.flatMap(readConfigFile(file), (loaded) => planOf(loaded, readFrom(file)))
+/** The file's config, with the files that it names. Each thread that runs a module imports it by itself. */
+export const loadPlan = (file: string, read: Read = fromDisk): Effect.Effect<Plan, ConfigError> =>
+  Effect.flatMap(readConfigFile(file, read), (loaded) => planOf(loaded, readFrom(file, read)))

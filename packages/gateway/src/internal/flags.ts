@@ -2,6 +2,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Os from "node:os"
 import { findConfigFile } from "./configFile.ts"
 import { failWith } from "./Failed.ts"
 import { defaultPidfile } from "./Pidfile.ts"
@@ -43,12 +44,27 @@ export const blackgate = Command.make("blackgate").pipe(
       Flag.withDescription("Reload when the config file has changed, as on a SIGHUP"),
       Flag.withDefault(false)
     ),
-    workers: Flag.String("workers").pipe(Flag.optional, Flag.withHidden),
+    workers: Flag.String("workers").pipe(
+      Flag.withMetavar("N|auto"),
+      Flag.withDescription(
+        "How many threads serve: all listen on the same ports. auto is one for each core. 1 by default"
+      ),
+      Flag.optional
+    ),
     stdin: gone("stdin"),
     directory: gone("directory"),
     umask: gone("umask")
   })
 )
+
+// The memory that they share has room for no more, and no machine has a use for them.
+const mostWorkers = 64
+
+/** `undefined` for what makes no sense. */
+export const countOf = (workers: string): number | undefined => {
+  if (workers === "auto") return Math.min(Os.availableParallelism(), mostWorkers)
+  return /^[1-9]\d{0,2}$/.test(workers) && Number(workers) <= mostWorkers ? Number(workers) : undefined
+}
 
 /** The flags, without those that are no more. */
 export const flags = Effect.gen(function*() {
@@ -58,11 +74,14 @@ export const flags = Effect.gen(function*() {
       return yield* failWith(1, `--${name} is not supported any more: ${why}`)
     }
   }
-  if (Option.isSome(given.workers) && given.workers.value !== "1") {
-    return yield* failWith(1, `--workers ${given.workers.value} is not supported: a gateway is one process by now`)
+  const workers = Option.getOrElse(given.workers, () => "1")
+  const count = countOf(workers)
+  if (count === undefined) {
+    return yield* failWith(1, `--workers ${workers}: expected auto, or a whole number from 1 to ${mostWorkers}`)
   }
   return {
     watch: given.watch,
+    workers: count,
     config: Option.getOrUndefined(given.config),
     daemon: given.daemon,
     pidfile: Option.getOrUndefined(given.pidfile),

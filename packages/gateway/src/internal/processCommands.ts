@@ -8,16 +8,22 @@ import { codeOf, type Failed, failWith, reported } from "./Failed.ts"
 import { configFile, flags } from "./flags.ts"
 import * as Pidfile from "./Pidfile.ts"
 import { runGateway } from "./run.ts"
+import { workersOf } from "./workers/workersOf.ts"
 
 const pidfile = Effect.map(flags, ({ pidfile }) => pidfile ?? Pidfile.defaultPidfile)
 
 const begin = Effect.gen(function*() {
-  const { config, daemon, format, pidfile, stderr, stdout, watch } = yield* flags
+  const { config, daemon, format, pidfile, stderr, stdout, watch, workers } = yield* flags
   if (daemon) {
     const file = yield* findConfigFile(config)
     const at = pidfile ?? Pidfile.defaultPidfile
     yield* Pidfile.vacant(at)
-    const more = [...(format === undefined ? [] : ["--log-format", format]), ...(watch ? ["--watch"] : [])]
+    const more = [
+      ...(format === undefined ? [] : ["--log-format", format]),
+      ...(watch ? ["--watch"] : []),
+      "--workers",
+      String(workers)
+    ]
     return yield* startDaemon({ config: file, pidfile: at, stdout, stderr, more })
   }
   const run = Effect.flatMap(findConfigFile(config), (file) =>
@@ -26,6 +32,7 @@ const begin = Effect.gen(function*() {
       pidfile: pidfile && Path.resolve(pidfile),
       format,
       watch,
+      workers,
       listens: (where) => say({ listens: where })
     }))
   return yield* Effect.tapError(run, (error) => say({ failed: error.message, code: codeOf(error) }))
@@ -79,7 +86,11 @@ export const restart = Command.make("restart", {}, () =>
 export const status = Command.make(
   "status",
   {},
-  () => withRunning(3, (pid) => Console.log(`Blackgate runs, process ${pid}`))
+  () =>
+    withRunning(3, (pid) => {
+      const workers = workersOf(pid)
+      return Console.log(`Blackgate runs, process ${pid}${workers > 1 ? `, ${workers} workers` : ""}`)
+    })
 ).pipe(
   Command.withDescription("Says whether the gateway of the pidfile runs.")
 )

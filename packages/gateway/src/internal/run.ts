@@ -11,8 +11,13 @@ import * as Gateway from "../Gateway.ts"
 import { filesOf, loadPlan } from "./configFile.ts"
 import * as Pidfile from "./Pidfile.ts"
 import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
+import { recording } from "./Read.ts"
 import { Sentry } from "./Sentry.ts"
 import { notify } from "./systemd.ts"
+import type { NoWorkers } from "./workers/addresses.ts"
+import { coordinate, type Sourced } from "./workers/Coordinator.ts"
+import type { Refusal } from "./workers/protocol.ts"
+import type { WorkerGone } from "./workers/WorkerThread.ts"
 
 /** The signals that end the program, and the code that it ends with when they come again. */
 const ending = { SIGINT: 130, SIGTERM: 143 } as const
@@ -68,14 +73,26 @@ export interface RunOptions {
   readonly format: LogFormat | undefined
   /** Whether a change of the file is a SIGHUP. */
   readonly watch: boolean
+  /** How many threads serve. One is the thread of the process, which needs no other. */
+  readonly workers: number
   /** Is told when it listens. */
   readonly listens: (where: string) => Effect.Effect<void>
 }
 
+/** What several threads are to read is read once. */
+const load = (file: string): Effect.Effect<Sourced, ConfigError> =>
+  Effect.suspend(() => {
+    const { files, read } = recording()
+    return Effect.map(loadPlan(file, read), (plan) => ({ plan, files }))
+  })
+
 /** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. */
 export const runGateway = (
-  { file, format, listens, pidfile, watch }: RunOptions
-): Effect.Effect<never, ConfigError | CannotListen | Pidfile.PidfileError> => {
+  { file, format, listens, pidfile, watch, workers }: RunOptions
+): Effect.Effect<
+  never,
+  ConfigError | CannotListen | Pidfile.PidfileError | NoWorkers | Refusal | WorkerGone
+> => {
   const sentry = new Sentry()
   const log = new ProgramLog(sentry, format)
   const apply = (config: Config) => {
@@ -86,19 +103,21 @@ export const runGateway = (
     yield* hurry
     const { queue, watch: watchAll } = yield* hangups(watch ? file : undefined)
     // Before the pidfile, which stands for one that can run.
-    const first = yield* loadPlan(file)
+    const first = yield* load(file)
     yield* watchAll
-    yield* apply(first.loaded.config)
+    yield* apply(first.plan.loaded.config)
     // Taken away last: who waits for the end of the program waits for that.
     if (pidfile !== undefined) yield* Pidfile.write(pidfile)
-    const gateway = yield* Gateway.make({
-      first,
-      load: loadPlan(file),
-      took: apply,
-      logsTo: (logger) => {
-        log.also = logger
-      }
-    })
+    const gateway = workers === 1
+      ? yield* Gateway.make({
+        first: first.plan,
+        load: loadPlan(file),
+        took: apply,
+        logsTo: (logger) => {
+          log.also = logger
+        }
+      })
+      : yield* coordinate({ workers, format, first, load: load(file), took: apply })
     const where = yield* gateway.where
     yield* Console.log(`Blackgate listens on ${where}`)
     yield* listens(where)

@@ -43,6 +43,7 @@ export const changeSchema = Schema.Struct({
 })
 export const schema = Schema.Struct({
   ...changeSchema.fields,
+  reusePort: Schema.optional(Schema.Boolean),
   port: Schema.optional(InvalidOptions.whole(0)),
   host: Schema.optional(Schema.String)
 })
