@@ -78,7 +78,7 @@ describe("the config of a module", () => {
       const wrong = { prot: 1, port: "x", groups: { a: { pool: { max_concurrent: 0 } } } }
       assert.deepStrictEqual(yield* messages(wrong), [
         "blackgate.config.ts: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, "
-        + "forwarded, admin, log, found \"prot\" (did you mean port?)",
+        + "forwarded, admin, log, telemetry, found \"prot\" (did you mean port?)",
         "blackgate.config.ts: port: expected a whole number from 0 to 65535, found \"x\"",
         "blackgate.config.ts: groups.a.pool.max_concurrent: expected a whole number of at least 1, found 0",
         "3 errors in blackgate.config.ts"
