@@ -6,6 +6,9 @@ import { Key, Region, type SharedMemory, ways } from "./SharedMemory.ts"
 import type { SharedRegion } from "./SharedRegion.ts"
 import { type Limit, TokenRule, type Tokens } from "./TokenRule.ts"
 
+/** A thread that was held up since it looked at the clock is no clock that went back. In milliseconds. */
+const apart = 60_000
+
 /**
  * In the memory that all threads share, behind a lock that is held for some ten nanoseconds: the tokens of a name in its region, those of
  * a key in the table of all keys.
@@ -28,7 +31,7 @@ export class SharedLimiter implements Limiter {
   private readonly bucket: Tokens = { taken: 0, until: 0 }
 
   constructor({ at, member, memory }: SharedRegion, limit: Limit, clock: Clock.Clock) {
-    this.rule = new TokenRule(limit)
+    this.rule = new TokenRule(limit, apart)
     this.clock = clock
     this.memory = memory
     this.region = at

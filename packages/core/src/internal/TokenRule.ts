@@ -20,7 +20,11 @@ export class TokenRule {
   /** A wait so short is what adding fractions has lost: a microsecond, or a thousandth of a token. */
   private readonly slack: number
 
-  constructor({ algorithm, limit, window }: Limit) {
+  /** How far the time of one who takes may be behind that of another, in milliseconds. */
+  private readonly apart: number
+
+  constructor({ algorithm, limit, window }: Limit, apart = 0) {
+    this.apart = apart
     this.limit = { algorithm, limit, window }
     this.refill = window / limit
     this.slack = Math.min(this.refill, 1) / 1000
@@ -40,7 +44,8 @@ export class TokenRule {
   take(of: Tokens, tokens: number, now: number): number {
     const { algorithm, limit, window } = this.limit
     // Further ahead only if the clock went back, which must not cost more than a window.
-    const until = of.until = Math.min(of.until, now + window)
+    if (of.until > now + window + this.apart) of.until = now + window
+    const { until } = of
     if (algorithm === "token-bucket") {
       // It is full again at `until`; each token makes that later by the time that one takes (GCRA, ITU-T I.371).
       const next = Math.max(until, now) + tokens * this.refill
