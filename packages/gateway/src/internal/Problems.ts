@@ -35,7 +35,8 @@ export class Problems {
   named<A>(path: Path, name: string, what: string, all: { readonly [name: string]: A } | undefined): A | undefined {
     if (all !== undefined && Object.hasOwn(all, name)) return all[name]
     const names = Object.keys(all ?? {})
-    const guess = suggest(name, names)
+    const isAddress = what === "upstreams" && /^[\w.-]+:\d+(?:\/|$)/.test(name)
+    const guess = isAddress ? `http://${name}` : suggest(name, names)
     const known = names.length === 0 ? `there are no ${what}` : `expected one of ${what}: ${names.join(", ")}`
     return this.add(path, `${known}, found ${JSON.stringify(name)}`, guess && `did you mean ${guess}?`)
   }
