@@ -27,6 +27,7 @@ Reflect.set(Atomics, "notify", (_: Int32Array, index: number) => {
 })
 Reflect.set(Atomics, "waitAsync", (words: Int32Array, index: number, seen: number) => {
   if (real["load"](words, index) !== seen) return { async: false, value: "not-equal" }
+  // oxlint-disable-next-line unicorn/no-thenable -- a promise would be heard a turn later
   return { async: true, value: { then: (ring: () => void) => run!.listen(index, ring) } }
 })
 afterAll(() => {

@@ -433,6 +433,36 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
 1 error in blackgate.yml`
   ],
   [
+    "a second document",
+    "port: 0\nroutes: []\n---\nport: 1\n",
+    `blackgate.yml:3:1: expected one document, found another one: nothing may stand behind ---
+  |
+3 | ---
+  | ^^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "a list that has to have something",
+    "listen: { port: 1, tls: { certificates: [] } }\n",
+    `blackgate.yml:1:41: listen.tls.certificates: expected a list that is not empty, found an empty list
+  |
+1 | listen: { port: 1, tls: { certificates: [] } }
+  |                                         ^^
+
+1 error in blackgate.yml`
+  ],
+  [
+    "an address in place of a URL",
+    "routes:\n  - upstream: localhost:8080\n",
+    `blackgate.yml:2:15: routes[0].upstream: there are no upstreams, found "localhost:8080" (did you mean http://localhost:8080?)
+  |
+2 |   - upstream: localhost:8080
+  |               ^^^^^^^^^^^^^^
+
+1 error in blackgate.yml`
+  ],
+  [
     "many things at once",
     "prot: 1\nlog: { level: loud }\nproxies:\n  - nam: a\n    upstream_url: 3\n",
     `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, telemetry, found "prot" (did you mean port?)

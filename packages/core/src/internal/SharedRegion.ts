@@ -165,6 +165,7 @@ export class SharedRegion {
     const { at, memory, seen, words } = this
     const seat = memory.of(at, to) + Member.seat
     let was = Atomics.load(words, seat)
+    // oxlint-disable-next-line no-unmodified-loop-condition -- it is what was seen
     while (seen !== 0 && (was & ~handed) === (seen & ~handed)) {
       if (held !== undefined) Atomics.sub(words, held, 1)
       const before = Atomics.compareExchange(words, seat, was, was + 1)

@@ -37,10 +37,15 @@ export class ConfigText {
   constructor(text: string, sources: Sources) {
     this.text = text
     this.sources = sources
-    this.document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "silent" })
+    // Not "silent", which says nothing of a second document, and takes the first one for all of it.
+    this.document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "error" })
     for (const { code, message, pos: [start, end] } of this.document.errors) {
       const hint = this.text[start - 1] === "$" ? "within { } and [ ], what has a ${ has to be in quotes" : undefined
-      const said = message.startsWith("Maximum call stack") ? tooDeep : message.split("\n")[0]!
+      const said = code === "MULTIPLE_DOCS"
+        ? "expected one document, found another one: nothing may stand behind ---"
+        : message.startsWith("Maximum call stack")
+        ? tooDeep
+        : message.split("\n")[0]!
       this.problems.push({ path: [], message: said, hint, place: this.placeOf(start, end) })
       // What follows on one mistake of syntax are no mistakes of whoever wrote it.
       if (code !== "DUPLICATE_KEY") break

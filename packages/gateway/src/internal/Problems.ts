@@ -47,7 +47,8 @@ export class Problems {
   named<A>(path: Path, name: string, what: string, all: ReadonlyMap<string, A>): A | undefined {
     if (all.has(name)) return all.get(name)
     const names = Array.from(all.keys())
-    const guess = suggest(name, names)
+    const isAddress = what === "upstreams" && /^[\w.-]+:\d+(?:\/|$)/.test(name)
+    const guess = isAddress ? `http://${name}` : suggest(name, names)
     const known = names.length === 0 ? `there are no ${what}` : `expected one of ${what}: ${names.join(", ")}`
     return this.add(path, `${known}, found ${JSON.stringify(name)}`, guess && `did you mean ${guess}?`)
   }

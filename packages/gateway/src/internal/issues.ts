@@ -56,6 +56,8 @@ const look = (issue: SchemaIssue.Issue, path: Path, within: SchemaAST.AST | unde
       return nearest(issue, path)
     case "MissingKey": {
       const key = path.at(-1)
+      // Of a list that has to have some.
+      if (typeof key === "number") return [wrong(path.slice(0, -1), "a list that is not empty", within)]
       const field = signatures(within).find(({ name }) => name === key)
       return [{
         path,
