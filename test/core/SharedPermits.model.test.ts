@@ -1,5 +1,4 @@
 import { SharedLimits } from "@blackgate/core"
-import { Effect } from "effect"
 import { afterAll, describe, it } from "vitest"
 import { handed, Member, Region, SharedMemory } from "../../packages/core/src/internal/SharedMemory.ts"
 import { type Served, SharedPermits } from "../../packages/core/src/internal/SharedPermits.ts"
@@ -16,9 +15,7 @@ let run: Run | undefined
 for (const name of ["load", "store", "add", "sub", "and", "or", "exchange", "compareExchange"]) {
   Reflect.set(Atomics, name, (words: Int32Array, index: number, ...args: Array<number>) => {
     run?.before()
-    const value = real[name](words, index, ...args)
-    run?.after(name, index)
-    return value
+    return real[name](words, index, ...args)
   })
 }
 Reflect.set(Atomics, "notify", (_: Int32Array, index: number) => {
@@ -55,9 +52,6 @@ class Thread implements Served {
   busy = false
   dead = false
   closed = false
-  /** What is between two steps of which the second must follow. */
-  inPair = false
-
   constructor(run: Run, member: number) {
     this.run = run
     this.member = member
@@ -128,7 +122,7 @@ class Run {
     this.limit = this.ceiling = limit
     this.deaths = deaths
     this.resizes = seed % 2 === 1 // being told serves a line that should have been served before
-    this.buffer = SharedLimits.make({ members, maxGroups: 1, maxKeys: 1 })
+    this.buffer = SharedLimits.make({ members: members + 1, maxGroups: 1, maxKeys: 1 })
     this.memory = SharedMemory.of(this.buffer)!
     this.at = this.memory.region(0)
     for (let i = 0; i < members; i++) this.threads.push(new Thread(this, i))
@@ -162,6 +156,8 @@ class Run {
     this.on = false
     for (const thread of this.threads) if (thread.dead) this.revive(thread.member)
     for (const thread of this.threads) if (thread.maxConcurrent !== this.limit) thread.resize(this.limit)
+    // What was hard to see as they died.
+    SharedRegion.bury(this.memory, this.threads.length)
     this.settle()
     this.check()
   }
@@ -255,7 +251,7 @@ class Run {
 
   private revive(member: number) {
     this.stack.push(this.threads[member]!)
-    Effect.runSync(SharedLimits.release(this.buffer, member))
+    SharedRegion.bury(this.memory, member)
     this.threads[member] = new Thread(this, member)
     this.stack.pop()
   }
@@ -263,18 +259,9 @@ class Run {
   before() {
     const current = this.stack.at(-1)
     if (!this.on || current === undefined || this.memory.words[directory] !== 0) return
-    if (this.deaths && !current.dead && !current.inPair && this.draw(100) === 0) throw new Death()
+    if (this.deaths && !current.dead && this.draw(100) === 0) throw new Death()
     if (this.draw(3) > 0) return
     for (let i = this.draw(4); i > 0; i--) this.step()
-  }
-
-  after(name: string, index: number) {
-    const current = this.stack.at(-1)
-    if (current === undefined) return
-    const mine = this.memory.of(this.at, current.member)
-    current.inPair = name === "compareExchange"
-      || (name === "and" && index === mine + Member.seat)
-      || (name === "sub" && index === mine + Member.held)
   }
 
   listen(index: number, ring: () => void) {

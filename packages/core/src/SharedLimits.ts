@@ -62,10 +62,15 @@ export const layer = (memory: SharedArrayBuffer, member: number): Layer.Layer<ne
  * @since 0.1.0
  */
 export const release = (memory: SharedArrayBuffer, member: number): Effect.Effect<void> =>
-  Effect.sync(() => {
-    const shared = known(memory, member)
-    shared.bury(member, (region) => new SharedRegion(shared, region, member).bury())
-  })
+  Effect.sync(() => SharedRegion.bury(known(memory, member), member)).pipe(
+    Effect.flatMap((done) => done ? Effect.void : Effect.fail("busy" as const)),
+    Effect.tapError(() => Effect.yieldNow),
+    Effect.retry({ times: patience }),
+    Effect.ignore
+  )
+
+/** So many looks, and it is left to the next release to find what a thread had under way as it died. */
+const patience = 10_000
 
 const known = (memory: SharedArrayBuffer, member: number): SharedMemory => {
   const shared = SharedMemory.of(memory)

@@ -26,6 +26,7 @@ export const Region = {
   limit: 4,
   total: 5,
   turn: 6,
+  astray: 7,
   waiting: 8,
   lock: 16,
   until: 18,
@@ -34,7 +35,7 @@ export const Region = {
 } as const
 
 /** Words that a region has for each member, on a cache line of their own. */
-export const Member = { seat: 0, held: 1, bell: 2, size: 16 } as const
+export const Member = { seat: 0, held: 1, bell: 2, step: 3, size: 16 } as const
 
 /**
  * A seat is 0, or a number that no member before had in that place, and behind it how many permits were handed over to this one: one word, so
@@ -161,16 +162,13 @@ export class SharedMemory {
     })
   }
 
-  /** After a member's death: frees its locks, and has `each` do what there is to do of its regions, while none can become another's. */
+  /** After a member's death: frees its locks, and has `each` look at each region, while none can become another's. */
   bury(member: number, each: (region: number) => void): void {
     this.free(Head.directory, member)
     for (let i = 0; i < keyLocks; i++) this.free(Head.size + i, member)
     for (let i = 0; i < this.maxGroups; i++) this.free(this.region(i) + Region.lock, member)
     this.locked(Head.directory, this.members, () => {
-      for (let i = 0; i < this.maxGroups; i++) {
-        const region = this.region(i)
-        if (Atomics.load(this.words, this.of(region, member) + Member.seat) !== 0) each(region)
-      }
+      for (let i = 0; i < this.maxGroups; i++) each(this.region(i))
     })
   }
 

@@ -1,13 +1,14 @@
 import { handed, Member, Region, type SharedMemory, wordOf } from "./SharedMemory.ts"
 
+/** How often a count is begun anew because somebody was in the middle of something. */
+const counts = 1000
+
 /**
  * What the members know of the permits of one name: how many there are, how many are taken in all and by whom, and who waits.
  *
- * All of it is steps of one word each, without a lock. A member may end between any two of them only if the engine looks at whether it
- * should: V8 does where a function is entered and where a loop goes round, and its heap's end is found where something is allocated.
- * **Between the step that moves the total and the one that says whose it is, nothing may call, loop or allocate.** The order
- * is such that, should that be wrong, a permit were lost and never one too many given. (An overflow of the stack meets the first of
- * two steps, which has as many arguments or more.)
+ * All of it is steps on one word each, without a lock. A member may die between any two of them, so that one permit belongs to nobody:
+ * the order is such that it is never one too many that is given. A member's `step` is odd while that could happen. When it has died like
+ * that, it is counted, at an instant at which nobody is in the middle of anything, how many are astray.
  *
  * No wake-up is lost, as in Dekker's algorithm: who wants to wait raises a flag and then looks once more whether a permit is free; who
  * frees one looks at the flags after that. Atomics are sequentially consistent, so one of the two sees the other.
@@ -23,6 +24,8 @@ export class SharedRegion {
   private readonly held: number
   private readonly seat: number
   private readonly bell: number
+  private readonly step: number
+  private steps: number
   private readonly flags: number
   private readonly flagsOf: number
   private readonly flag: number
@@ -40,9 +43,22 @@ export class SharedRegion {
     this.held = mine + Member.held
     this.seat = mine + Member.seat
     this.bell = mine + Member.bell
+    this.step = mine + Member.step
+    this.steps = Atomics.load(this.words, this.step)
     this.flags = at + Region.waiting
     this.flagsOf = this.flags + (member >> 5)
     this.flag = 1 << (member & 31)
+  }
+
+  /** Gives back what a member had that has died. Answers whether that was all: some of it may be hard to see while others are busy. */
+  static bury(memory: SharedMemory, member: number): boolean {
+    let done = true
+    memory.bury(member, (at) => {
+      const region = new SharedRegion(memory, at, member)
+      region.bury()
+      if (!region.recover()) done = false
+    })
+    return done
   }
 
   resize(maxConcurrent: number): void {
@@ -51,28 +67,34 @@ export class SharedRegion {
   }
 
   take(): boolean {
-    const { held, limit, total, words } = this
+    const { held, limit, step, total, words } = this
     let taken = Atomics.load(words, total)
-    while (taken < Atomics.load(words, limit)) {
+    if (taken >= Atomics.load(words, limit)) return false
+    Atomics.store(words, step, ++this.steps)
+    do {
       const was = Atomics.compareExchange(words, total, taken, taken + 1)
       if (was === taken) {
         Atomics.add(words, held, 1)
+        Atomics.store(words, step, ++this.steps)
         return true
       }
       taken = was
-    }
+    } while (taken < Atomics.load(words, limit))
+    Atomics.store(words, step, ++this.steps)
     return false
   }
 
   /** Gives a permit to the next who waits, or to all. Answers whether the next is this member, if it `wants`: then it still holds it. */
   give(wants: boolean): boolean {
-    const { held, member, total, words } = this
+    const { held, member, step, total, words } = this
     for (let next = this.next(wants); next !== undefined; next = this.next(wants)) {
       if (next === member) return true
       if (this.hand(next, held)) return false
     }
+    Atomics.store(words, step, ++this.steps)
     Atomics.sub(words, held, 1)
     const before = Atomics.sub(words, total, 1)
+    Atomics.store(words, step, ++this.steps)
     if (before <= Atomics.load(words, this.limit)) this.ring()
     return false
   }
@@ -96,10 +118,12 @@ export class SharedRegion {
 
   /** What was handed over to this member. It holds that now. */
   pickUp(): number {
-    const { held, seat, words } = this
+    const { held, seat, step, words } = this
     if ((Atomics.load(words, seat) & handed) === 0) return 0
+    Atomics.store(words, step, ++this.steps)
     const granted = Atomics.and(words, seat, ~handed) & handed
     Atomics.add(words, held, granted)
+    Atomics.store(words, step, ++this.steps)
     return granted
   }
 
@@ -118,12 +142,17 @@ export class SharedRegion {
     return true
   }
 
-  /** The member has died. All are told, since it may have been on its way to one whose flag it had seen. */
-  bury(): void {
-    const { held, member, memory, seat, total, words } = this
+  /** All are told, since it may have been on its way to one whose flag it had seen. */
+  private bury(): void {
+    const { at, held, member, memory, seat, step, total, words } = this
+    if (Atomics.load(words, seat) === 0) return
     this.lower()
     let left = Atomics.exchange(words, seat, 0) & handed
     left += Atomics.exchange(words, held, 0)
+    if ((Atomics.load(words, step) & 1) === 1) {
+      Atomics.store(words, at + Region.astray, 1)
+      Atomics.add(words, step, 1)
+    }
     for (; left > 0; left--) {
       let next = this.next(false)
       while (next !== undefined && !this.hand(next, undefined)) next = this.next(false)
@@ -132,6 +161,40 @@ export class SharedRegion {
     for (let other = 0; other < memory.members; other++) {
       if (other !== member) this.ringFor(other)
     }
+  }
+
+  /** Brings back what is astray, if there is anything. Answers whether that is done: it is not while others are busy all the time. */
+  private recover(): boolean {
+    const { at, total, words } = this
+    if (Atomics.load(words, at + Region.astray) === 0) return true
+    for (let i = 0; i < counts; i++) {
+      const astray = this.count()
+      if (astray === undefined) continue
+      Atomics.sub(words, total, astray)
+      Atomics.store(words, at + Region.astray, 0)
+      this.ring()
+      return true
+    }
+    return false
+  }
+
+  /** How many of those that are taken nobody has; `undefined` if somebody was in the middle of something. */
+  private count(): number | undefined {
+    const { at, memory: { members }, memory, total, words } = this
+    let steps = 0
+    for (let i = 0; i < members; i++) {
+      const step = Atomics.load(words, memory.of(at, i) + Member.step)
+      if ((step & 1) === 1) return undefined
+      steps = (steps + step) | 0
+    }
+    let astray = Atomics.load(words, total)
+    for (let i = 0; i < members; i++) {
+      const other = memory.of(at, i)
+      astray -= Atomics.load(words, other + Member.held) + (Atomics.load(words, other + Member.seat) & handed)
+    }
+    // Steps only grow.
+    for (let i = 0; i < members; i++) steps = (steps - Atomics.load(words, memory.of(at, i) + Member.step)) | 0
+    return steps === 0 ? astray : undefined
   }
 
   /** Whose turn it is, of those who wait: each is asked once before one is asked twice. Its flag is down then. */
@@ -162,22 +225,21 @@ export class SharedRegion {
 
   /** Hands a permit over to the one whose flag was seen, if it still sits there. Another one that came after its death has to look again. */
   private hand(to: number, held: number | undefined): boolean {
-    const { at, memory, seen, words } = this
+    const { at, memory, seen, step, words } = this
     const seat = memory.of(at, to) + Member.seat
     let was = Atomics.load(words, seat)
-    // oxlint-disable-next-line no-unmodified-loop-condition -- it is what was seen
-    while (seen !== 0 && (was & ~handed) === (seen & ~handed)) {
+    let done = false
+    if (held !== undefined) Atomics.store(words, step, ++this.steps)
+    while (!done && seen !== 0 && (was & ~handed) === (seen & ~handed)) {
       if (held !== undefined) Atomics.sub(words, held, 1)
       const before = Atomics.compareExchange(words, seat, was, was + 1)
-      if (before === was) {
-        this.ringFor(to)
-        return true
-      }
-      if (held !== undefined) Atomics.add(words, held, 1)
+      if (before === was) done = true
+      else if (held !== undefined) Atomics.add(words, held, 1)
       was = before
     }
+    if (held !== undefined) Atomics.store(words, step, ++this.steps)
     this.ringFor(to)
-    return false
+    return done
   }
 
   private ring(): void {
