@@ -229,6 +229,7 @@ describe("a rate limit", () => {
         })
         const all = [a, b].map((group) => Command.make("all", () => Effect.void, { group }))
         const keyed = [a, b].map((group) =>
+          // oxlint-disable-next-line no-unused-vars -- as it is meant
           Command.make("keyed", (_: string) => Effect.void, { group, rateLimit: { key: (key) => key } })
         )
         const counts = () =>
@@ -250,6 +251,7 @@ describe("a rate limit", () => {
     Effect.gen(function*() {
       const memory = SharedLimits.make({ members: 1, maxKeys: 100 })
       const group = yield* make(memory, 0, { pool: { maxConcurrent: 1 }, rateLimit: { limit: 2, window: "1 minute" } })
+      // oxlint-disable-next-line no-unused-vars -- as it is meant
       const call = Command.make("k", (_: string) => Effect.void, { group, rateLimit: { key: (key) => key } })
       yield* admitted(2, () => call("busy"))
       yield* TestClock.adjust(1)

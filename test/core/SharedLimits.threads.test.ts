@@ -73,6 +73,7 @@ describe("threads", { concurrent: false, timeout: 60_000 }, () => {
     await busy.ready
     const few = start({ ...all, member: 1, task: load(1, { atOnce: 1, calls: 200 }) })
     assert.deepStrictEqual(await few.end(), [])
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
     busy.worker.postMessage("stop")
     assert.deepStrictEqual(await busy.end(), [])
     assert.strictEqual(all.words[Count.done + 1], 200)
@@ -121,6 +122,7 @@ describe("threads", { concurrent: false, timeout: 60_000 }, () => {
       const others = Atomics.load(all.words, Count.done)
       await until(() => Atomics.load(all.words, Count.done) > others + 10)
     }
+    // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
     stays.worker.postMessage("stop")
     assert.deepStrictEqual(await stays.end(), [])
     assert.strictEqual(all.total(), 0)

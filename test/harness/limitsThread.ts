@@ -67,10 +67,12 @@ const calls = async ({ counts, member, memory }: Data, { atOnce, calls, group: o
   ).pipe(Command.within(group, { key: "k" }))
   let stop = false
   parentPort!.on("message", () => stop = true)
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
   parentPort!.postMessage("ready")
   let left = calls
   const failures = new Set<string>()
   const one = async () => {
+    // oxlint-disable-next-line no-unmodified-loop-condition -- others modify it
     while (!stop && left-- > 0) {
       const exit = await Effect.runPromiseExit(work)
       if (Exit.isFailure(exit)) failures.add(String(exit.cause))
@@ -89,6 +91,7 @@ const tokens = ({ member, memory }: Data, task: Tokens): Taken => {
   const limiter = new SharedLimiter(region, task, clock)
   const taken = task.keys.map(() => ({ admitted: 0, first: Infinity, lastAdmitted: 0, lastRefused: 0 }))
   const until = limiter.now() + task.millis
+  // oxlint-disable-next-line no-unmodified-loop-condition -- others modify it
   for (let now = 0; now < until;) {
     task.keys.forEach((key, i) => {
       const of = taken[i]!
@@ -107,6 +110,7 @@ const tokens = ({ member, memory }: Data, task: Tokens): Taken => {
 const data = workerData as Data | null
 if (parentPort !== null && data?.task !== undefined) {
   const { task } = data
+  // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
   parentPort.postMessage(task.do === "calls" ? await calls(data, task) : tokens(data, task))
   parentPort.close()
 }

@@ -30,6 +30,7 @@ const pool = {
   }
 }
 permits.add(pool)
+// oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
 parentPort!.postMessage("ready")
 
 for (;;) {

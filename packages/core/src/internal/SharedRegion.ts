@@ -230,6 +230,7 @@ export class SharedRegion {
     let was = Atomics.load(words, seat)
     let done = false
     if (held !== undefined) Atomics.store(words, step, ++this.steps)
+    // oxlint-disable-next-line no-unmodified-loop-condition -- others modify it
     while (!done && seen !== 0 && (was & ~handed) === (seen & ~handed)) {
       if (held !== undefined) Atomics.sub(words, held, 1)
       const before = Atomics.compareExchange(words, seat, was, was + 1)
