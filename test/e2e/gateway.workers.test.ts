@@ -132,7 +132,14 @@ describe("--workers 2", { concurrent: false }, () => {
       assert.strictEqual((yield* send(few0, { circuit: { key: "all", to: "auto" } })).status, 200)
       assert.strictEqual(yield* twos[0]!.get("/6"), "200 a /6")
       assert.deepStrictEqual(yield* json(`${program.admin}/api/routes`), [
-        { at: "routes[0]", name: "all", matches: "/", goes: up.url, group: "few", policies: [] }
+        {
+          at: "routes[0]",
+          name: "all",
+          matches: "/",
+          goes: up.url,
+          group: "few",
+          policies: ["circuit", "pool 2 and 5 waiting"]
+        }
       ])
       assert.deepStrictEqual(Object.keys(yield* json(`${program.admin}/api/reload`, {})), ["listens"])
     }), 60_000)

@@ -77,7 +77,10 @@ describe("listen.connect", { timeout: 30_000 }, () => {
       "{ allow: [\"a.test:1\"], ranges: [10.1] }",
       "blackgate.yml:1:78: listen.connect.ranges[0]: expected text, found 10.1"
     ],
-    ["{ allow: [] }", "blackgate.yml:1:48: listen.connect.allow[0]: it is missing: expected at least one"],
+    [
+      "{ allow: [] }",
+      "blackgate.yml:1:55: listen.connect.allow: expected a list that is not empty, found an empty list"
+    ],
     [
       "{ allow: [\"a.test:1\"], group: b }",
       "blackgate.yml:1:76: listen.connect.group: there are no groups, found \"b\""
