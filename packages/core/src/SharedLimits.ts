@@ -30,7 +30,37 @@ const makeOptions = Schema.Struct({
 })
 
 /**
- * Makes the memory that threads share.
+ * Makes the memory that threads share, to be posted to them.
+ *
+ * **Details**
+ *
+ * `members` is how many there are, 256 at the most; `maxGroups` how many names of groups at once, 1,000 by default; `maxKeys` how many
+ * keys of rate limits in all, 100,000 by default. It takes all that from the start: 64 bytes for each group and member and 128 more for the
+ * group, 24 for a key. Numbers that make no sense throw `InvalidOptions`.
+ *
+ * **Example** (Two members, with one permit)
+ *
+ * ```ts import.meta.vitest
+ * import { Command, Group, SharedLimits } from "@blackgate/core"
+ * import { Effect } from "effect"
+ *
+ * // The main thread makes it. Each thread is a member: here, this one is both.
+ * const memory = SharedLimits.make({ members: 2 })
+ *
+ * const session = (member: number) =>
+ *   Group.make("service.session", { pool: { maxConcurrent: 1 } }).pipe(
+ *     Effect.provide(SharedLimits.layer(memory, member))
+ *   )
+ *
+ * const program = Effect.gen(function*() {
+ *   const [one, other] = [yield* session(0), yield* session(1)]
+ *   const inside = Effect.succeed("user 1").pipe(Command.within(other, { key: "get_current_user" }), Effect.flip)
+ *   const refused = yield* inside.pipe(Command.within(one, { key: "get_current_user" }))
+ *   return refused._tag
+ * })
+ *
+ * await Effect.runPromise(Effect.scoped(program)) // => "PoolFull"
+ * ```
  *
  * @category constructors
  * @since 0.1.0
@@ -47,7 +77,23 @@ export const make = (
 }
 
 /**
- * Has the groups that are built with it share their limits with those of the same name in the other members.
+ * Has the groups that are built with it share their limits with those of the same name in the other members, which are numbered from 0.
+ *
+ * **When to use**
+ *
+ * Provide it to the layers of groups, or to `Group.make`, in each thread, with the memory that the thread was handed. `Pool.make` and
+ * `RateLimit.make`, which belong to no group, don't look at it.
+ *
+ * **Details**
+ *
+ * What was said last of a limit holds, in whichever thread: by building the group, or by `Pool.resize`. A thread lets in no more than its
+ * own `maxConcurrent` either, so all are to be told the same. A group for which the memory has no room fails with `InvalidOptions`. Other
+ * memory than that of `make`, or a number that no member has, is a defect: `InvalidOptions`.
+ *
+ * **Gotchas**
+ *
+ * No two threads may be the same member at once. A thread that has nothing to do but to wait for a permit ends: what it listens to does not keep
+ * it alive. Node, Bun and Deno have one monotonic clock for all threads; where each has its own, as workers in browsers, rate limits are not exact.
  *
  * @category layers
  * @since 0.1.0
@@ -56,7 +102,15 @@ export const layer = (memory: SharedArrayBuffer, member: number): Layer.Layer<ne
   Layer.effect(CurrentMember, Effect.sync(() => SharedMember.of(known(memory, member), member)))
 
 /**
- * Gives back all that a member had whose thread has ended, however it did.
+ * Gives back all that a member had whose thread has ended, however it did: permits, locks, groups. Those who wait have its permits.
+ *
+ * **When to use**
+ *
+ * Call it when the thread has ended, and before another one takes its place.
+ *
+ * **Gotchas**
+ *
+ * While the thread still runs, its calls are given back too: there are more at once then than the limit says.
  *
  * @category combinators
  * @since 0.1.0
