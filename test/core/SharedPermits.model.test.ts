@@ -31,7 +31,7 @@ afterAll(() => {
   for (const [name, value] of Object.entries(real)) Reflect.set(Atomics, name, value)
 })
 
-/** Where the memory has the lock of its directory: who holds it is not overtaken, since nobody of this thread could wait for it. */
+/** Where the memory has the lock of its directory: while one is buried no other is, since nobody of this thread could wait for the lock. */
 const directory = 4
 
 interface Bell {
@@ -208,7 +208,7 @@ class Run {
     const { stack } = this
     const free = this.threads.filter((thread) => !stack.includes(thread))
     const dead = free.find((thread) => thread.dead)
-    if (dead !== undefined && this.draw(4) === 0) return this.revive(dead.member)
+    if (dead !== undefined && this.memory.words[directory] === 0 && this.draw(4) === 0) return this.revive(dead.member)
     if (this.draw(3) === 0) {
       // One that is in the middle of something hears of its bell when it is done.
       const bell = this.rung.findIndex(({ thread }) => !thread.dead && free.includes(thread))
@@ -258,7 +258,7 @@ class Run {
 
   before() {
     const current = this.stack.at(-1)
-    if (!this.on || current === undefined || this.memory.words[directory] !== 0) return
+    if (!this.on || current === undefined) return
     if (this.deaths && !current.dead && this.draw(100) === 0) throw new Death()
     if (this.draw(3) > 0) return
     for (let i = this.draw(4); i > 0; i--) this.step()

@@ -11,6 +11,7 @@ import * as OtlpCollector from "../harness/OtlpCollector.ts"
 import { ask } from "./ask.ts"
 import { gateway, type Running, upstream } from "./gatewayFolder.ts"
 import { printed } from "./process.ts"
+import { stormOfHangups } from "./stormOfHangups.ts"
 
 const to = (url: string, more = "") => `port: 0\nroutes:\n  - { name: all, upstream: "${url}"${more} }\n`
 
@@ -260,16 +261,5 @@ describe("SIGHUP", { concurrent: false }, () => {
       yield* Effect.repeat(body, { until: (body) => body === "b /" })
     }), 60_000)
 
-  it.live("a storm of them ends with what the file says last", () =>
-    Effect.gen(function*() {
-      const a = yield* upstream("a")
-      const b = yield* upstream("b")
-      const program = yield* gateway(to(a.url))
-      for (let i = 0; i < 100; i++) yield* program.signal("SIGHUP")
-      yield* program.reload(to(b.url), reloaded)
-      const last = Effect.map(ask(`${program.origin}/`), ({ body }) => body)
-      yield* Effect.repeat(last, { until: (body) => body === "b /" })
-      yield* program.signal("SIGTERM")
-      assert.strictEqual(yield* program.ended, 0)
-    }), 60_000)
+  it.live("a storm of them ends with what the file says last", () => stormOfHangups(gateway, to), 60_000)
 })

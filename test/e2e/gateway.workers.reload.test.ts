@@ -6,6 +6,7 @@ import { load } from "./clients.ts"
 import { upstream } from "./gatewayFolder.ts"
 import { clientsOfEach, twoWorkers } from "./gatewayWorkers.ts"
 import { printed } from "./process.ts"
+import { stormOfHangups } from "./stormOfHangups.ts"
 
 const log = "log: { access: { format: json } }\n"
 const to = (url: string, more = "") => `${log}port: 0\nroutes:\n  - { name: all, upstream: "${url}"${more} }\n`
@@ -120,16 +121,5 @@ describe("a reload with --workers 2", { concurrent: false }, () => {
     60_000
   )
 
-  it.live("a storm of SIGHUPs ends with what the file says last", () =>
-    Effect.gen(function*() {
-      const a = yield* upstream("a")
-      const b = yield* upstream("b")
-      const program = yield* begun(to(a.url))
-      for (let i = 0; i < 100; i++) yield* program.signal("SIGHUP")
-      yield* program.reload(to(b.url), reloaded)
-      const last = Effect.map(ask(`${program.origin}/`), ({ body }) => body)
-      yield* Effect.repeat(last, { until: (body) => body === "b /" })
-      yield* program.signal("SIGTERM")
-      assert.strictEqual(yield* program.ended, 0)
-    }), 60_000)
+  it.live("a storm of SIGHUPs ends with what the file says last", () => stormOfHangups(begun, to), 60_000)
 })

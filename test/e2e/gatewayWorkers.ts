@@ -31,6 +31,9 @@ export const twoWorkers = (
     env: { NODE_OPTIONS: options }
   })
 
+// Each question has a line of its own in the log.
+let asked = 0
+
 /** Clients of each worker, so many, who keep their connections to it. */
 export const clientsOfEach = (
   { origin, output }: Running,
@@ -38,9 +41,9 @@ export const clientsOfEach = (
 ): Effect.Effect<readonly [ReadonlyArray<Client>, ReadonlyArray<Client>], never, Scope.Scope> =>
   Effect.gen(function*() {
     const workers: [Array<Client>, Array<Client>] = [[], []]
-    for (let i = 0; workers.some((clients) => clients.length < count); i++) {
+    while (workers.some((clients) => clients.length < count)) {
       const one = yield* client(origin)
-      const target = `/whose/${i}/${Math.random()}`
+      const target = `/whose/${asked++}`
       yield* one.get(target)
       const { worker } = yield* eventually(
         `the line of ${target}`,

@@ -2,7 +2,7 @@ import { RequestPath } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { parse } from "../../packages/gateway/src/Config.ts"
-import { Lookup } from "../../packages/gateway/src/internal/Generation.ts"
+import { Lookup } from "../../packages/gateway/src/internal/Lookup.ts"
 import { planOf } from "../../packages/gateway/src/internal/Plan.ts"
 
 const nothing = () => ""

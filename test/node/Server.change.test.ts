@@ -1,12 +1,12 @@
 import type { Server } from "@blackgate/node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import * as Tls from "node:tls"
 import { authority } from "../harness/Certificates.ts"
+import { dialing } from "../harness/dialing.ts"
 import * as Frames from "../harness/Frames.ts"
 import { status } from "../harness/HttpMessage.ts"
 import * as Served from "../harness/Served.ts"
-import { Wire } from "../harness/Wire.ts"
+import type { Wire } from "../harness/Wire.ts"
 
 const { nextOf, request, statusOf, types } = Frames
 
@@ -38,16 +38,7 @@ const http2 = ({ connect }: Served.Served) =>
     }
   })
 
-const dial = (port: number, options: Tls.ConnectionOptions = {}) =>
-  Effect.acquireRelease(
-    Effect.callback<Wire & { readonly socket: Tls.TLSSocket }, Error>((resume) => {
-      const socket = Tls.connect({ port, host: "127.0.0.1", ca: ca.cert, servername: "a.test", ...options })
-      const wire = new Wire(socket) as Wire & { readonly socket: Tls.TLSSocket }
-      socket.once("secureConnect", () => resume(Effect.succeed(wire)))
-      socket.once("error", (error) => resume(Effect.fail(error)))
-    }),
-    (wire) => Effect.sync(() => wire.close())
-  )
+const dial = dialing(ca)
 
 describe("a server that is changed while it runs", () => {
   const atOnce: ReadonlyArray<readonly [options: Server.Options, bytes: string, status: number]> = [

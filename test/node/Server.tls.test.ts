@@ -3,12 +3,12 @@ import { Server } from "@blackgate/node"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Http2 from "node:http2"
-import * as Tls from "node:tls"
+import type * as Tls from "node:tls"
 import { authority } from "../harness/Certificates.ts"
+import { dialing } from "../harness/dialing.ts"
 import { type HttpMessage, status, values } from "../harness/HttpMessage.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import * as Served from "../harness/Served.ts"
-import { Wire } from "../harness/Wire.ts"
 
 const ca = authority()
 const a = ca.issue("a.test", "also-a.test")
@@ -20,17 +20,7 @@ const stranger = strangers.issue("/CN=stranger")
 
 const get = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n"
 
-/** A client's end of TLS, or why there is none. */
-const dial = (port: number, options: Tls.ConnectionOptions = {}) =>
-  Effect.acquireRelease(
-    Effect.callback<Wire & { readonly socket: Tls.TLSSocket }, Error>((resume) => {
-      const socket = Tls.connect({ port, host: "127.0.0.1", ca: ca.cert, servername: "a.test", ...options })
-      const wire = new Wire(socket) as Wire & { readonly socket: Tls.TLSSocket }
-      socket.once("secureConnect", () => resume(Effect.succeed(wire)))
-      socket.once("error", (error) => resume(Effect.fail(error)))
-    }),
-    (wire) => Effect.sync(() => wire.close())
-  )
+const dial = dialing(ca)
 
 const commonName = (wire: { readonly socket: Tls.TLSSocket }): string =>
   String(wire.socket.getPeerCertificate().subject.CN)

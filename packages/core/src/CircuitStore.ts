@@ -16,7 +16,7 @@ import type * as Redis from "effect/persistence/Redis"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { memory } from "./internal/memoryCircuits.ts"
-import * as redisCircuits from "./internal/redisCircuits.ts"
+import * as redisStore from "./internal/redisStore.ts"
 import type { InvalidOptions } from "./InvalidOptions.ts"
 
 /**
@@ -278,4 +278,4 @@ export const layerRedisConfig = (
   Layer.effect(CircuitStore, Effect.flatMap(Config.unwrap(options), makeRedis))
 
 const makeRedis = (options: RedisOptions) =>
-  redisCircuits.make(options, (circuit, cause) => new StoreUnavailable({ circuit, cause }))
+  redisStore.make(options, (circuit, cause) => new StoreUnavailable({ circuit, cause }))

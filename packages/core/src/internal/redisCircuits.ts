@@ -1,21 +1,12 @@
 import * as Cause from "effect/Cause"
-import * as Deferred from "effect/Deferred"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
-import * as Redis from "effect/persistence/Redis"
-import * as Queue from "effect/Queue"
-import * as Schema from "effect/Schema"
-import type * as Scope from "effect/Scope"
+import type * as Redis from "effect/persistence/Redis"
 import type * as Stream from "effect/Stream"
 import type {
   Circuits,
-  CircuitStore,
   Known,
   Outcome,
-  RedisOptions,
   Refusal,
   Settings,
   Standing,
@@ -24,140 +15,24 @@ import type {
   Ticket,
   Transition
 } from "../CircuitStore.ts"
-import { check, duration, type InvalidOptions, whole } from "../InvalidOptions.ts"
-import { type Address, CircuitScript, type Moved, type Policy, policyOf } from "./circuitScripts.ts"
+import type { Address, Moved, Policy } from "./circuitScripts.ts"
 import { HeardCircuits } from "./HeardCircuits.ts"
-import { RedisHealth } from "./redisHealth.ts"
-import { type Timed, Timers } from "./Timers.ts"
+import { RedisAdmission } from "./RedisAdmission.ts"
+import type { Means } from "./redisMeans.ts"
 import * as Transitions from "./transitions.ts"
 
-const optionsSchema = Schema.Struct({
-  prefix: Schema.optional(Schema.String),
-  timeout: Schema.optional(duration),
-  onStoreError: Schema.optional(Schema.Literals(["allow", "refuse"])),
-  idleTimeToLive: Schema.optional(duration),
-  maxPending: Schema.optional(whole(1))
-})
-
-/** How long an open circuit is remembered without asking: the message that says it has closed may be lost. */
-const remembered = 1000
+/** How long an open circuit is remembered without asking: the message that says it has closed may be lost. In milliseconds. */
+export const remembered = 1000
 /** How long what an operator asks may take. */
 const patience = Duration.seconds(5)
 /** How many circuits are listed. */
 const mostListed = 1000
 
-const transition = Schema.fromJsonString(Schema.Struct({
-  group: Schema.String,
-  circuit: Schema.String,
-  from: Schema.Literals(["closed", "open", "half-open"]),
-  to: Schema.Literals(["closed", "open", "half-open"]),
-  forced: Schema.Boolean
-}))
-const decode = Schema.decodeUnknownOption(transition)
-
-type Unavailable = (circuit: string, cause: unknown) => StoreUnavailable
-
-/** Circuits in Redis. */
-export const make = (
-  options: RedisOptions,
-  unavailable: Unavailable
-): Effect.Effect<CircuitStore, InvalidOptions, Redis.Redis | Scope.Scope> =>
-  Effect.gen(function*() {
-    yield* check("CircuitStore.layerRedis", optionsSchema, options)
-    const redis = yield* Redis.Redis
-    const { onStoreError = "allow", prefix = "blackgate:circuit:" } = options
-    const timeout = Duration.toMillis(options.timeout ?? 100)
-    const timers = yield* Timers.make
-    const health = yield* RedisHealth.make(redis, {
-      key: `${prefix}alive`,
-      timeout,
-      meanwhile: `circuits ${onStoreError} every call`
-    }, () => timers.now())
-    const store = new Store({
-      redis,
-      script: new CircuitScript(redis),
-      prefix,
-      timeout,
-      timers,
-      health,
-      unavailable,
-      instead: onStoreError === "allow"
-        ? { _tag: "Ticket", settle: () => {} }
-        : { _tag: "Refusal", state: "open", retryAfter: 1000 },
-      idle: Duration.toMillis(options.idleTimeToLive ?? "1 hour"),
-      maxPending: options.maxPending ?? 10_000,
-      fork: Effect.runForkWith(yield* Effect.context<never>())
-    })
-    yield* Effect.timeoutOption(store.listen, remembered)
-    return store
-  })
-
-interface Means {
-  readonly redis: Redis.Redis["Service"]
-  readonly script: CircuitScript
-  readonly prefix: string
-  readonly timeout: number
-  readonly timers: Timers
-  readonly health: RedisHealth
-  readonly unavailable: Unavailable
-  /** What is said of every call while Redis does not answer. */
-  readonly instead: Ticket | Refusal
-  readonly idle: number
-  readonly maxPending: number
-  readonly fork: <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>
-}
-
-class Store implements CircuitStore {
+/** The store that they are in. */
+interface Store {
   readonly means: Means
   /** Outcomes that are under way. */
-  pending = 0
-  private readonly channel: string
-  private readonly groups = new Map<string, Set<RedisCircuits>>()
-
-  constructor(means: Means) {
-    this.means = means
-    this.channel = `${means.prefix}transitions`
-  }
-
-  circuits(group: string, settings: Settings): Effect.Effect<Circuits, never, Scope.Scope> {
-    return Effect.gen({ self: this }, function*() {
-      const transitions = yield* Transitions.make
-      const policy = policyOf(this.channel, group, this.means.idle, settings)
-      const circuits = new RedisCircuits(this, group, policy, settings, transitions)
-      const known = this.groups.get(group) ?? new Set()
-      this.groups.set(group, known.add(circuits))
-      yield* Effect.addFinalizer(() =>
-        Effect.sync(() => {
-          known.delete(circuits)
-          // Names may come from data, and go again.
-          if (known.size === 0 && this.groups.get(group) === known) this.groups.delete(group)
-        })
-      )
-      return circuits
-    })
-  }
-
-  // The transitions of all processes, this one's too, in the order in which Redis made them.
-  get listen(): Effect.Effect<void, never, Scope.Scope> {
-    return Effect.gen({ self: this }, function*() {
-      const listening = yield* Deferred.make<void>()
-      const hear = Effect.gen({ self: this }, function*() {
-        const messages = yield* this.means.redis.subscribe(this.channel)
-        yield* Deferred.succeed(listening, undefined)
-        while (true) {
-          const { message } = yield* Queue.take(messages)
-          const heard = decode(message)
-          if (Option.isNone(heard)) continue
-          for (const circuits of this.groups.get(heard.value.group) ?? []) yield* circuits.heard(heard.value)
-        }
-      })
-      // A connection that is lost for good is opened again; what was published meanwhile nobody hears of here.
-      yield* Effect.forkScoped(
-        hear.pipe(Effect.scoped, Effect.ignoreCause, Effect.andThen(Effect.sleep(remembered)), Effect.forever)
-      )
-      yield* Deferred.await(listening)
-    })
-  }
+  pending: number
 }
 
 // A braced part of a name is what a cluster goes by: all keys of a group are in one place. Escaped, it can't be forged.
@@ -168,7 +43,7 @@ const hex = (bytes: ArrayBuffer): string =>
   Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("")
 
 /** The circuits of one group. */
-class RedisCircuits implements Circuits {
+export class RedisCircuits implements Circuits {
   readonly transitions: Stream.Stream<Transition>
   private readonly store: Store
   private readonly group: string
@@ -208,7 +83,7 @@ class RedisCircuits implements Circuits {
       this.shut.delete(key)
     }
     return Effect.callback((resume) => {
-      const asked = new Asked(this.store.means, resume)
+      const asked = new RedisAdmission(this.store.means, resume)
       asked.ask(this.ask(key))
       return Effect.sync(() => asked.leave())
     })
@@ -362,73 +237,5 @@ class RedisTicket implements Ticket {
 
   settle(outcome: Outcome, slow: boolean): void {
     this.circuits.settle(this.address, this.ticket, this.isProbe, outcome, slow)
-  }
-}
-
-/**
- * A call that waits to be let in, for so long and no longer. What was asked is never taken back: an answer that comes too late for
- * its call may be a probe's place, which has to be given back.
- */
-class Asked implements Timed {
-  index = -1
-  order = 0
-  readonly at: number
-  private readonly means: Means
-  private readonly answers: number
-  private resume: ((said: Effect.Effect<Ticket | Refusal>) => void) | undefined
-
-  constructor(means: Means, resume: (said: Effect.Effect<Ticket | Refusal>) => void) {
-    this.means = means
-    this.resume = resume
-    this.answers = means.health.answers
-    this.at = means.timers.now() + means.timeout
-  }
-
-  ask(effect: Effect.Effect<Ticket | Refusal, Redis.RedisError>): void {
-    this.means.timers.add(this)
-    this.means.fork(effect).addObserver((exit) => this.heard(exit))
-  }
-
-  leave(): void {
-    this.means.timers.remove(this)
-    this.resume = undefined
-  }
-
-  elapse(): void {
-    // It may have been this process that was too busy to look: it looks first.
-    this.means.fork(Effect.sleep(1)).addObserver(() => {
-      if (this.resume === undefined) return
-      this.means.health.overdue(this.answers)
-      this.answer(this.instead)
-    })
-  }
-
-  /** The layer is closed: nobody will tell it that its time is over. */
-  cease(): void {
-    this.answer(this.instead)
-  }
-
-  private heard(exit: Exit.Exit<Ticket | Refusal, unknown>): void {
-    if (exit._tag === "Failure") {
-      // A key that is none, say: a bug of this call, which tells nothing of Redis.
-      if (Cause.hasDies(exit.cause)) return this.answer(Effect.failCause(exit.cause as Cause.Cause<never>))
-      this.means.health.failed(exit.cause)
-      return this.answer(this.instead)
-    }
-    if (this.resume !== undefined) {
-      this.means.health.answered()
-      return this.answer(Effect.succeed(exit.value))
-    }
-    if (exit.value._tag === "Ticket") exit.value.settle("ignored", false)
-  }
-
-  private get instead(): Effect.Effect<Ticket | Refusal> {
-    return Effect.succeed(this.means.instead)
-  }
-
-  private answer(said: Effect.Effect<Ticket | Refusal>): void {
-    const { resume } = this
-    this.leave()
-    resume?.(said)
   }
 }
