@@ -10,7 +10,7 @@ class Guest {
   }
 }
 
-const namesOf = (roster: Roster<Guest>): string => Array.from(roster, ({ name }) => name).sort().join("")
+const namesOf = (roster: Roster<Guest>): string => Array.from(roster, ({ name }) => name).toSorted().join("")
 
 describe("a roster", () => {
   it("has those that were added and not let go, in whichever order they leave", () => {
