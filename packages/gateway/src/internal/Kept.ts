@@ -73,7 +73,10 @@ export const makeKept = Effect.gen(function*() {
   }
 })
 
-/** The group of a plan, for the scope; and what gives its pool the size of the plan, if that has changed. */
+/**
+ * The group of a plan, for the scope; and what gives its pool the size of the plan, if that has changed. A group that is new to those who use it
+ * is told in any case: where workers have one limit for all that of the group before it still holds.
+ */
 export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) => {
   const { maxConcurrent, maxQueued = 0, ...pool } = options.pool
   // What an adaptive limit may be depends on its ceiling: with another one it is another limit.
@@ -85,12 +88,13 @@ export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) =
     if (!isThere) sizes.set(key, size)
     const group = yield* RcMap.get(groups, key)
     // An operator's resizing stays, unless the file says something new.
-    const resize = Effect.suspend(() => {
-      const last = sizes.get(key)
-      if (last?.maxConcurrent === maxConcurrent && last.maxQueued === maxQueued) return Effect.void
-      sizes.set(key, size)
-      return Effect.orDie(Pool.resize(group.pool, size))
-    })
+    const resize = (isNew: boolean) =>
+      Effect.suspend(() => {
+        const last = sizes.get(key)
+        if (!isNew && last?.maxConcurrent === maxConcurrent && last.maxQueued === maxQueued) return Effect.void
+        sizes.set(key, size)
+        return Effect.orDie(Pool.resize(group.pool, size))
+      })
     return { group, resize }
   })
 }
