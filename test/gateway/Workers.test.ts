@@ -16,6 +16,7 @@ const fake = (options: WorkerOptions) => new Worker(entry, options)
 
 const sourced = (scripts: Scripts): Sourced => ({
   files: new Map(),
+  module: { entry: undefined, sources: new Map() },
   plan: { listeners: [], groups: [], loaded: { file: JSON.stringify(scripts) } } as unknown as Plan
 })
 

@@ -8,6 +8,7 @@ import type { Config } from "../../ConfigSchema.ts"
 import type { Gateway } from "../../Gateway.ts"
 import { adminAnswer } from "../admin.ts"
 import { Listeners } from "../Listening.ts"
+import type { ModuleFiles } from "../ModuleImport.ts"
 import type { Plan } from "../Plan.ts"
 import { all } from "../Prepared.ts"
 import type { LogFormat } from "../ProgramLog.ts"
@@ -26,6 +27,7 @@ const mostGroups = 10_000
 export interface Sourced {
   readonly plan: Plan
   readonly files: Files
+  readonly module: ModuleFiles
 }
 
 export interface CoordinatorOptions {

@@ -145,8 +145,8 @@ export class Workers {
 
   private begin(place: number): Effect.Effect<WorkerThread, WorkerGone> {
     const { format, limits } = this.options
-    const { files, plan } = this.current
-    const source = { file: plan.loaded.file, files, ports: this.ports }
+    const { files, module, plan } = this.current
+    const source = { file: plan.loaded.file, files, module, ports: this.ports }
     return Effect.try({
       try: () => {
         const thread = new WorkerThread(
@@ -195,10 +195,10 @@ export class Workers {
     return Effect.gen({ self: this }, function*() {
       if (this.draining) return yield* new WorkerGone({ message: "the program is about to end" })
       const threads = this.alive.map(([, thread]) => thread)
-      const { files, plan: { loaded: { file } } } = next
+      const { files, module, plan: { loaded: { file } } } = next
       const known = this.ports
       const prepare = (thread: WorkerThread, ports: Ports) =>
-        thread.ask("prepare", { file, files, ports }, "2 minutes")
+        thread.ask("prepare", { file, files, module, ports }, "2 minutes")
       // It is done before whatever is asked next, and nobody need wait for one that is busy.
       const abort = Effect.forEach(threads, (thread) => Effect.exit(thread.ask("abort", undefined)), atOnce)
       const [first, ...others] = threads

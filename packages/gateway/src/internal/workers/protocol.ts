@@ -9,6 +9,7 @@ import { NoSuchGroup, Refused } from "../../AdminApi.ts"
 import { CannotListen } from "../../CannotListen.ts"
 import { ConfigError, type Problem } from "../../ConfigError.ts"
 import type { Ports } from "../Listening.ts"
+import type { ModuleFiles } from "../ModuleImport.ts"
 import type { LogFormat } from "../ProgramLog.ts"
 import type { Files } from "../Read.ts"
 
@@ -16,6 +17,7 @@ import type { Files } from "../Read.ts"
 interface Source {
   readonly file: string
   readonly files: Files
+  readonly module: ModuleFiles
   /** What listeners have that may have any port. */
   readonly ports: Ports
 }

@@ -83,9 +83,9 @@ const answering = (serving: Serving, drained: Effect.Effect<void>): Answering =>
       telling = yield* Effect.forkDetach(told, { startImmediately: true })
     }))
   return {
-    prepare: ({ file, files, ports }) =>
+    prepare: ({ file, files, module, ports }) =>
       inOrder(Effect.gen(function*() {
-        const plan = yield* loadPlan(file, fromFiles(files))
+        const plan = yield* loadPlan(file, fromFiles(files), module)
         const change = yield* serving.prepare(plan, ports)
         prepared = { change, config: plan.loaded.config }
         return change.ports
@@ -120,7 +120,7 @@ const answer = (answers: Answering, { ask, id, value }: Question): Effect.Effect
   )
 
 const program = Effect.scoped(Effect.gen(function*() {
-  const plan = yield* loadPlan(first.file, fromFiles(first.files))
+  const plan = yield* loadPlan(first.file, fromFiles(first.files), first.module)
   yield* apply(plan.loaded.config)
   const alone = yield* Effect.context<never>()
   const serving = yield* serve(plan, {
