@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import { fromData, type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { isConfigModule } from "../ConfigModule.ts"
-import { importAnew } from "./ModuleImport.ts"
+import { importAnew, type ModuleFiles } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
 import { fromDisk, type Read } from "./Read.ts"
 
@@ -66,16 +66,17 @@ const filesRead = new Map<string, Set<string>>()
 /** The files that a config file consists of, as far as they have been read: itself, and what a module imports of its own folder. */
 export const filesOf = (file: string): ReadonlySet<string> => new Set([file, ...filesRead.get(file) ?? []])
 
-const readModule = (file: string): Effect.Effect<Loaded, ConfigError> =>
+const readModule = (file: string, kept: ModuleFiles | undefined): Effect.Effect<Loaded, ConfigError> =>
   Effect.gen(function*() {
     try {
-      Fs.accessSync(file, Fs.constants.R_OK)
+      if (kept?.entry === undefined) Fs.accessSync(file, Fs.constants.R_OK)
     } catch (cause) {
       return yield* refuse(file, `it can't be read: ${(cause as Error).message}`)
     }
-    const { exports } = yield* importAnew(file, (files) => {
+    const read = (files: ReadonlySet<string>) => {
       filesRead.set(file, new Set([...filesRead.get(file) ?? [], ...files]))
-    })
+    }
+    const { exports } = yield* importAnew(file, read, kept)
     // Node gives those of CommonJS that name.
     if ("module.exports" in exports) {
       return yield* refuse(file, "it is CommonJS, and has to be an ES module: export default defineConfig({ … })")
@@ -110,13 +111,13 @@ const readModule = (file: string): Effect.Effect<Loaded, ConfigError> =>
 
 const modules = /\.m?[jt]s$/i
 
-const readConfigFile = (file: string, read: Read): Effect.Effect<Loaded, ConfigError> => {
-  if (modules.test(file)) return readModule(file)
+const readConfigFile = (file: string, read: Read, kept: ModuleFiles | undefined): Effect.Effect<Loaded, ConfigError> => {
+  if (modules.test(file)) return readModule(file, kept)
   return /\.c[jt]s$/i.test(file)
     ? Effect.fail(refuse(file, "a config module is an ES module: .ts, .mts, .js or .mjs"))
     : readText(file, read)
 }
 
-/** The file's config, with the files that it names. Each thread that runs a module imports it by itself. */
-export const loadPlan = (file: string, read: Read = fromDisk): Effect.Effect<Plan, ConfigError> =>
-  Effect.flatMap(readConfigFile(file, read), (loaded) => planOf(loaded, readFrom(file, read)))
+/** The file's config, with the files that it names. Each thread that runs a module imports it by itself, from what another one has kept of it. */
+export const loadPlan = (file: string, read: Read = fromDisk, kept?: ModuleFiles): Effect.Effect<Plan, ConfigError> =>
+  Effect.flatMap(readConfigFile(file, read, kept), (loaded) => planOf(loaded, readFrom(file, read)))
