@@ -13,9 +13,13 @@ export const matchingOf = (match: MatchConfig = {}, path: Path, problems: Proble
   const headers = testsOf(match.headers, [...path, "headers"], problems)
   const query = testsOf(match.query, [...path, "query"], problems)
   const hosts = list(match.host).map((host, i) => {
-    if (!/^(?:\*\.)?[^*/:\s]+$/.test(host) && !/^\[[0-9a-f:.]+\]$/i.test(host)) {
+    if (!/^(?:\*\.)?[^*/:\s.]+(?:\.[^*/:\s.]+)*\.?$/.test(host) && !/^\[[0-9a-f:.]+\]$/i.test(host)) {
       const at = Array.isArray(match.host) ? [...path, "host", i] : [...path, "host"]
-      problems.add(at, `expected a host, without a port, or *. and a host, found ${JSON.stringify(host)}`)
+      problems.add(
+        at,
+        `expected a host, without a port, or *. and a host, found ${JSON.stringify(host)}`,
+        hintOfHost(host)
+      )
     }
     return hostOf(host)
   })
@@ -33,11 +37,50 @@ const pathOf = (
   path: Path,
   problems: Problems
 ): Matching["path"] | undefined => {
-  if (typeof config === "string") return { _tag: "prefix", path: asSent(config) }
-  if ("exact" in config) return { _tag: "exact", path: asSent(config.exact) }
-  if ("prefix" in config) return { _tag: "prefix", path: asSent(config.prefix) }
+  if (typeof config === "string") return { _tag: "prefix", path: asSent(literal(config, path, problems)) }
+  if ("exact" in config) {
+    return { _tag: "exact", path: asSent(literal(config.exact, [...path, "exact"], problems, "exact")) }
+  }
+  if ("prefix" in config) {
+    return { _tag: "prefix", path: asSent(literal(config.prefix, [...path, "prefix"], problems)) }
+  }
   const pattern = problems.pattern([...path, "regex"], config.regex)
   return pattern && { _tag: "regex", pattern }
+}
+
+// `*.` stands before a host and nowhere else.
+const hintOfHost = (host: string): string | undefined => {
+  if (host === "*") return "did you mean to leave it out? A route without one takes every host"
+  const [, wildcard, name] = /^(?:[a-z]+:\/\/)?(\*?\.|\*)?([^*/:\s]+)(?::\d*)?\/*$/i.exec(host) ?? []
+  return name === undefined ? undefined : `did you mean ${wildcard === undefined ? "" : "*."}${name}?`
+}
+
+const parameter = /\/(?::[a-z_]\w*|\{[^/]*\})(?=\/|$)/gi
+
+/** A path, which stands for itself: what others have for wildcards and parameters would be taken as it is written. */
+const literal = (text: string, path: Path, problems: Problems, kind: "exact" | "prefix" = "prefix"): string => {
+  const what = text.includes("*") ? "wildcards" : text.search(parameter) !== -1 ? "parameters" : undefined
+  if (what !== undefined) {
+    problems.add(path, `a path has no ${what}, found ${JSON.stringify(text)}`, `did you mean ${meant(text, kind)}`)
+  }
+  return text
+}
+
+const meant = (text: string, kind: "exact" | "prefix"): string => {
+  const below = text.replace(/\/\*{1,2}$/, "")
+  if (below !== text && !below.includes("*") && below.search(parameter) === -1) {
+    return `${kind === "exact" ? "prefix: " : ""}${below === "" ? "/" : below}? It takes what is below it`
+  }
+  const regex = text.replaceAll(parameter, "/*").replaceAll(/[.+?^$()[\]{}|\\]/g, "\\$&")
+    .replaceAll(/(?<=\/)\*(?=\/)|(?<=\/)\*$/g, "[^/]+")
+    .replaceAll(/(?<!\])\*+/g, ".*")
+  return `regex: ${regex}${kind === "exact" || regex.endsWith("*") ? "" : "(/.*)?"}?`
+}
+
+/** Of a path that is put in place of another one. */
+export const withoutWildcard = (text: string | undefined, path: Path, problems: Problems): void => {
+  if (text?.includes("*") !== true) return
+  problems.add(path, `a path has no wildcards, found ${JSON.stringify(text)}`)
 }
 
 // As a client spells it: what is not ASCII is escaped, and what is escaped stays so.

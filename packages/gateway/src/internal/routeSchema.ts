@@ -29,7 +29,7 @@ const Match = Schema.Struct({
       Schema.Struct({ prefix: required(path, "This path, and everything below it.") }),
       Schema.Struct({ regex: required(F.text, "A regular expression that the whole path has to match.") })
     ]).annotate({ expected: "a path such as /api, { exact: … }, { prefix: … } or { regex: … }" }),
-    "A path stands for everything below it, unless it is exact. / by default."
+    "A path stands for everything below it, unless it is exact, and has no wildcards. / by default."
   ),
   method: optional(F.oneOrMore(F.method), "GET takes HEAD, too. Every method by default."),
   headers: optional(Schema.Record(F.fieldName, wanted), "By name, what their values have to be. All have to match."),
@@ -71,7 +71,10 @@ const Upgrade = Schema.Struct({
 
 /** One of the `routes`. */
 export const Route = Schema.Struct({
-  name: optional(F.name, "Names the route in logs and metrics. What it matches by default."),
+  name: optional(
+    F.name,
+    "Names the route in logs, metrics and circuits; no other route may have it. What it matches by default."
+  ),
   match: optional(Match, "Which requests take it. All by default."),
   upstream: optional(F.name, "Where they go: a URL, or a name of upstreams. This or a redirect has to be there."),
   redirect: optional(Redirect, "Sends clients elsewhere."),

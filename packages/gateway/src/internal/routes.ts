@@ -3,7 +3,7 @@ import type { Config } from "../ConfigSchema.ts"
 import { callContextOptions } from "./callContexts.ts"
 import type { Path } from "./ConfigText.ts"
 import { fallbackPlan, type Names } from "./fallbackPlan.ts"
-import { describeMatching, matchingOf } from "./matching.ts"
+import { describeMatching, matchingOf, withoutWildcard } from "./matching.ts"
 import { forwardedOptions, time } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { redirectTo } from "./redirect.ts"
@@ -22,11 +22,9 @@ export const routePlans = (
   upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
   problems: Problems
 ): ReadonlyArray<RoutePlan> =>
-  routes.flatMap((route, i) => {
+  namesOf(routes, problems).flatMap(({ matches, name, route }, i) => {
     const path = ["routes", i]
     const matching = matchingOf(route.match, [...path, "match"], problems)
-    const matches = describeMatching(route.match)
-    const name = route.name ?? matches
     const target = route.redirect === undefined
       ? proxy(route, name, matching, path, groups, upstreams, problems)
       : redirect(route, matching, path, problems)
@@ -34,6 +32,33 @@ export const routePlans = (
     const goes = route.redirect === undefined ? route.upstream! : "a redirect"
     return [{ name, path, matches, goes, matching, target }]
   })
+
+// Metrics, logs and circuits know a route by its name: each has one of its own.
+const namesOf = (routes: ReadonlyArray<RouteConfig>, problems: Problems) => {
+  const taken = new Map<string, number>()
+  for (const [i, { name }] of routes.entries()) {
+    const first = name === undefined ? undefined : taken.get(name)
+    if (first !== undefined) {
+      const line = problems.loaded.place(["routes", first, "name"])?.line
+      problems.add(
+        ["routes", i, "name"],
+        `expected a name that no other route has, found ${JSON.stringify(name)}: routes[${first}] has it`
+          + (line === undefined ? "" : `, in line ${line}`)
+      )
+    } else if (name !== undefined) taken.set(name, i)
+  }
+  const seen = new Map<string, number>()
+  return routes.map((route, i) => {
+    const matches = describeMatching(route.match)
+    if (route.name !== undefined) return { route, matches, name: route.name }
+    let nth = (seen.get(matches) ?? 0) + 1
+    const nameOf = () => nth === 1 ? matches : `${matches} (${nth})`
+    while (taken.has(nameOf())) nth++
+    seen.set(matches, nth)
+    taken.set(nameOf(), i)
+    return { route, matches, name: nameOf() }
+  })
+}
 
 // What makes no sense where nothing is forwarded.
 const forwarding = [
@@ -69,6 +94,8 @@ const redirect = (
     if (route[key] !== undefined) problems.add([...path, key], "a route with a redirect forwards nothing")
   }
   const { path: whole, prefix } = route.redirect!
+  withoutWildcard(whole, [...path, "redirect", "path"], problems)
+  withoutWildcard(prefix, [...path, "redirect", "prefix"], problems)
   if (whole !== undefined && prefix !== undefined) {
     problems.add([...path, "redirect", "prefix"], "expected path or prefix, found both")
   }
@@ -190,6 +217,8 @@ const pathRewrite = (
   path: Path,
   problems: Problems
 ): ((path: string) => string) | undefined => {
+  withoutWildcard(rewrite?.path, [...path, "path"], problems)
+  withoutWildcard(rewrite?.prefix, [...path, "prefix"], problems)
   if (rewrite?.path !== undefined) {
     const { path: whole, prefix } = rewrite
     if (prefix !== undefined) problems.add([...path, "prefix"], "expected path or prefix, found both")
