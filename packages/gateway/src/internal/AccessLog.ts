@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type { Config } from "../ConfigSchema.ts"
+import { endingOf } from "./Ending.ts"
 import type { Lines } from "./Lines.ts"
 import type { Listed } from "./RoutePlan.ts"
 
@@ -110,8 +111,13 @@ const common = ({ bytes, request, status, time }: Entry): string =>
 const rounded = (millis: number | undefined): number | null =>
   millis === undefined ? null : Math.round(millis * 100) / 100
 
+// Its client has gone before there was anything.
+const cutShort = (status: number, upstream: string) =>
+  status === clientGone ? { outcome: "interrupted", fallback: undefined, upstream } : undefined
+
 const json = ({ bytes, from, headMillis, request, status, taken, time, worker }: Entry): string => {
   const route = taken?.plan
+  const ending = route?.target._tag === "proxy" ? endingOf(request) ?? cutShort(status, route.goes) : undefined
   return JSON.stringify({
     time: time.toISOString(),
     id: request.headers["x-request-id"] ?? randomUUID(),
@@ -124,7 +130,9 @@ const json = ({ bytes, from, headMillis, request, status, taken, time, worker }:
     bytes: bytes === undefined ? null : Number(bytes),
     route: route?.name ?? null,
     group: route?.target._tag === "proxy" ? route.target.group.name : null,
-    upstream: route?.target._tag === "proxy" ? route.goes : null,
+    upstream: ending?.upstream ?? null,
+    outcome: ending?.outcome ?? null,
+    fallback: ending?.fallback ?? null,
     headMillis: rounded(headMillis),
     millis: rounded(performance.now() - from),
     worker

@@ -28,6 +28,8 @@ export interface GroupPlan {
 export interface FallbackPlan {
   readonly stale: { readonly key: string; readonly options: StaleOptions } | undefined
   readonly other: {
+    /** Where it goes, in words. */
+    readonly goes: string
     readonly group: GroupPlan
     readonly transport: Undici.Options
     readonly options: Omit<Proxy.Options, "group" | "fallback">

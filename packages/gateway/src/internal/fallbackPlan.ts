@@ -83,6 +83,7 @@ const otherPlan = (
     : names.group([...path, "group"], group)
   if (to === undefined || limits === undefined) return undefined
   return {
+    goes: upstream,
     group: limits,
     transport: to.transport,
     options: {

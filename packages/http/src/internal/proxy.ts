@@ -24,7 +24,7 @@ import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
 import { isSwitched, type Request as UpgradeRequest, type Switched } from "../Upgrade.ts"
 import type { Upstream } from "../Upstream.ts"
-import type { UpstreamError } from "../UpstreamError.ts"
+import { Report, type UpstreamError } from "../UpstreamError.ts"
 import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
 import { Exchange } from "./Exchange.ts"
@@ -324,7 +324,9 @@ const exchangeWith = (
       priority: options.priority,
       fallback: (failure: CommandError | UpstreamError, request: ProxyRequest): Effect.Effect<Answer, any, any> =>
         Effect.andThen(
-          failure._tag === "UpstreamError" ? Effect.logWarning(failure.message) : Effect.void,
+          failure._tag === "UpstreamError"
+            ? Effect.withFiber((fiber) => fiber.getRef(Report)(failure, key))
+            : Effect.void,
           options.fallback === undefined
             ? Effect.succeed(Failures.failure(failure))
             : Effect.flatMap(toEffect(options.fallback(failure, request)), (answer) => sendable("fallback", answer))
