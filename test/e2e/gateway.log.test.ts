@@ -64,7 +64,9 @@ routes:
           ["/nowhere", 404, null, null, null]
         ] as const
       ) {
-        yield* Effect.promise(() => fetch(`${program.origin}${path}`, { redirect: "manual" }).then((answer) => answer.text()))
+        yield* Effect.promise(() =>
+          fetch(`${program.origin}${path}`, { redirect: "manual" }).then((answer) => answer.text())
+        )
         assert.deepStrictEqual(told(yield* lineOf(program, path)), expected, path)
       }
       // The gateway has answered by itself, and nobody was asked.
@@ -118,23 +120,29 @@ const closing = Effect.gen(function*() {
 })
 
 describe("the program's log", { concurrent: false }, () => {
-  it.live("says once that a name does not resolve, with the route and why, whoever asks how often", () =>
-    Effect.gen(function*() {
-      const program = yield* gateway(`
+  it.live(
+    "says once that a name does not resolve, with the route and why, whoever asks how often",
+    () =>
+      Effect.gen(function*() {
+        const program = yield* gateway(`
 port: 0
 routes:
   - { name: nameless, match: { path: /a }, upstream: "http://nowhere.invalid" }
   - { name: also, match: { path: /b }, upstream: "http://nowhere.invalid" }
 `)
-      for (let i = 0; i < 20; i++) assert.strictEqual((yield* ask(`${program.origin}/${i % 2 ? "b" : "a"}`)).status, 502)
-      const lines = () => program.output().split("\n").filter((line) => line.includes("nowhere.invalid"))
-      yield* eventually("a line", () => lines().length > 0, program.output)
-      assert.strictEqual(lines().length, 1, program.output())
-      assert.match(
-        lines()[0]!,
-        /WARN http:\/\/nowhere\.invalid failed at the connect: getaddrinfo (?:ENOTFOUND|EAI_AGAIN) nowhere\.invalid \(route nameless\)/
-      )
-    }), 60_000)
+        for (let i = 0; i < 20; i++) {
+          assert.strictEqual((yield* ask(`${program.origin}/${i % 2 ? "b" : "a"}`)).status, 502)
+        }
+        const lines = () => program.output().split("\n").filter((line) => line.includes("nowhere.invalid"))
+        yield* eventually("a line", () => lines().length > 0, program.output)
+        assert.strictEqual(lines().length, 1, program.output())
+        assert.match(
+          lines()[0]!,
+          /WARN http:\/\/nowhere\.invalid failed at the connect: getaddrinfo (?:ENOTFOUND|EAI_AGAIN) nowhere\.invalid \(route nameless\)/
+        )
+      }),
+    60_000
+  )
 
   it.live("says once that connections are refused, and once that they are not any more", () =>
     Effect.gen(function*() {

@@ -1,5 +1,5 @@
-import { assert, describe, it } from "@effect/vitest"
 import { type Transport, Upstream, UpstreamError } from "@blackgate/http"
+import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Logger } from "effect"
 import { Reachability } from "../../packages/gateway/src/internal/Reachability.ts"
 
@@ -40,7 +40,8 @@ const made = () => {
   }
 }
 
-const down = (origin: string) => `${origin} failed at the connect: no (route r); no more of that until it is reached again`
+const down = (origin: string) =>
+  `${origin} failed at the connect: no (route r); no more of that until it is reached again`
 
 describe("Reachability", () => {
   it("says once that an origin can't be reached, and once that it can", () => {

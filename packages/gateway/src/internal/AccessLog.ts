@@ -108,6 +108,11 @@ const common = ({ bytes, request, status, time }: Entry): string =>
   }" `
   + `${status} ${bytes ?? "-"}`
 
+const groupNameOf = (route: Listed | undefined): string | null => {
+  if (route?.target._tag === "code") return route.target.proxy?.group ?? null
+  return route?.target._tag === "proxy" ? route.target.group.name : null
+}
+
 const rounded = (millis: number | undefined): number | null =>
   millis === undefined ? null : Math.round(millis * 100) / 100
 
@@ -129,8 +134,8 @@ const json = ({ bytes, from, headMillis, request, status, taken, time, worker }:
     status,
     bytes: bytes === undefined ? null : Number(bytes),
     route: route?.name ?? null,
-    group: route?.target._tag === "proxy" ? route.target.group.name : null,
-    upstream: ending?.upstream ?? null,
+    group: groupNameOf(route),
+    upstream: ending?.upstream ?? (route?.target._tag === "code" ? route.target.proxy?.upstream : undefined) ?? null,
     outcome: ending?.outcome ?? null,
     fallback: ending?.fallback ?? null,
     headMillis: rounded(headMillis),
