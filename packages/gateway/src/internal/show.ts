@@ -11,6 +11,10 @@ const secretNames = /^(?:dsn|passphrase|(?:proxy-)?authorization|(?:set-)?cookie
 export const isSecretName = (key: string | number | undefined): boolean =>
   typeof key === "string" && secretNames.test(key)
 
+/** Whether what stands at a path is nobody's business; the expression for a secret header is a secret, too. */
+export const isSecretAt = (path: ReadonlyArray<string | number>): boolean =>
+  isSecretName(path.at(path.at(-1) === "regex" ? -2 : -1))
+
 /** A value of a config file, as it is shown in an error. */
 export const show = (value: unknown): string => {
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list"

@@ -77,12 +77,16 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const { options } = settings
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
+  const { group, tunnels } = settings
+  const exchange = exchangeWith(settings, group, options.total)
   const route: Route = {
     settings,
-    exchange: exchangeWith(settings, settings.group, options.total),
+    exchange,
     retrying: options.retry &&
       retryingWith(options.retry, (retry) => exchangeWith(settings, settings.group, options.total, retry)),
-    tunnel: exchangeWith(settings, settings.tunnels.group, settings.tunnels.total),
+    tunnel: tunnels.group === group && tunnels.total === options.total
+      ? exchange
+      : exchangeWith(settings, tunnels.group, tunnels.total),
     receiving,
     sending: asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined,
     forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!,
