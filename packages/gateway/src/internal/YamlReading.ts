@@ -19,10 +19,11 @@ export class YamlReading {
   private nodes = 0
   private wasTooDeep = false
 
-  constructor(document: Yaml.Document.Parsed, sources: Sources, text: YamlReading["text"]) {
+  /** `hasAnchors` if there may be one. */
+  constructor(document: Yaml.Document.Parsed, sources: Sources, text: YamlReading["text"], hasAnchors: boolean) {
     this.sources = sources
     this.text = text
-    this.targets = targetsIn(document)
+    this.targets = hasAnchors ? targetsIn(document) : new Map()
     this.value = this.read(document.contents, [], undefined, [])
   }
 
