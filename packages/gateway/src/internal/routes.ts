@@ -2,6 +2,7 @@ import { HeaderList, type Proxy, Rewrite } from "@blackgate/http"
 import type { Config } from "../ConfigSchema.ts"
 import { callContextOptions } from "./callContexts.ts"
 import type { Path } from "./ConfigText.ts"
+import { checkEditable } from "./editableHeaders.ts"
 import { fallbackPlan, type Names } from "./fallbackPlan.ts"
 import { describeMatching, matchingOf, withoutWildcard } from "./matching.ts"
 import { forwardedOptions, time } from "./options.ts"
@@ -227,18 +228,6 @@ const pathRewrite = (
   return prefixOf(matching, rewrite?.prefix, [...path, "prefix"], problems)
 }
 
-// They are between this gateway and its neighbours (RFC 9110, section 7.6.1), or say how long a body is.
-const reserved = new Set([
-  "connection",
-  "content-length",
-  "host",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade"
-])
-
 const edits = (
   config: Edits | undefined,
   path: Path,
@@ -246,11 +235,8 @@ const edits = (
 ): ((headers: HeaderList.HeaderList) => HeaderList.HeaderList) | undefined => {
   if (config === undefined) return undefined
   const { add = {}, remove = [], set = {} } = config
-  for (const [key, names] of [["set", Object.keys(set)], ["add", Object.keys(add)]] as const) {
-    for (const name of names) {
-      if (reserved.has(name.toLowerCase())) problems.add([...path, key, name], `${name} is not a header to be edited`)
-    }
-  }
+  checkEditable(set, [...path, "set"], problems)
+  checkEditable(add, [...path, "add"], problems)
   return (headers) => {
     let edited = headers
     for (const name of remove) edited = HeaderList.remove(edited, name)
