@@ -82,9 +82,9 @@ export class ConfigText {
   }
 
   /** Notes where a value stands. */
-  note(path: Path, found: Found): void {
+  note(path: Path, found: Found, isScalar: boolean): void {
     this.found.set(JSON.stringify(path), found)
-    if (isSecretAt(path)) this.hide(path)
+    if (isScalar && isSecretAt(path)) this.hide(path)
   }
 
   placeOf(start: number, end: number): Place {

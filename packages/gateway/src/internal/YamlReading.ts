@@ -60,7 +60,7 @@ export class YamlReading {
     }
     const text = Yaml.isScalar(node) && typeof node.value === "string" ? node.value : undefined
     const found = { key: rangeOf(key), value: rangeOf(node), text, written: undefined }
-    this.text.note(path, found)
+    this.text.note(path, found, Yaml.isScalar(node))
     if (node === null || node === undefined) return undefined
     if (within.includes(node)) return this.wrong(path, "it contains itself", key ?? node)
     if (this.isTooDeep(node, within)) return undefined
@@ -80,7 +80,7 @@ export class YamlReading {
       this.text.problems.push({ path, message: made.message, place })
       return undefined
     }
-    this.text.note(path, { ...found, written: value })
+    this.text.note(path, { ...found, written: value }, false)
     // In JSON there is no other way to write it.
     return type === "PLAIN" || made.isWhole ? plain(made.text) : made.text
   }

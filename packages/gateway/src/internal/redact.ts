@@ -1,5 +1,5 @@
 import type { Path } from "./ConfigText.ts"
-import { isSecretAt } from "./show.ts"
+import { isSecretAt, isSecretlyWritten } from "./show.ts"
 
 /** A config without its secrets: what stands under the name of one, and what came from a file. */
 export const redacted = (
@@ -14,7 +14,7 @@ export const redacted = (
     )
   }
   return isSecretAt(path) || path.join(".").startsWith("telemetry.otlp.headers.") ||
-      written(path)?.includes("${file:") === true
+      isSecretlyWritten(written(path))
     ? "<redacted>"
     : value
 }
