@@ -6,13 +6,12 @@ const read = (text: string) => parse(text, { file: "blackgate.yml", env: {}, rea
 
 const problems = (text: string) => Effect.map(Effect.flip(read(text)), ({ problems }) => problems)
 
-const lines = (count: number, line: (i: number) => string) => Array.from({ length: count }, (_, i) => line(i)).join("\n")
+const lines = (count: number, line: (i: number) => string) =>
+  Array.from({ length: count }, (_, i) => line(i)).join("\n")
 
 describe("what unfolds to more than a config has", () => {
   const bombs = {
-    aliases: `a0: &a0 x\n${
-      lines(20, (i) => `a${i + 1}: &a${i + 1} [${Array(9).fill(`*a${i}`).join(", ")}]`)
-    }`,
+    aliases: `a0: &a0 x\n${lines(20, (i) => `a${i + 1}: &a${i + 1} [${Array(9).fill(`*a${i}`).join(", ")}]`)}`,
     // Of empty mappings, so that there is never anything to be read.
     merges: `a0: &a0 {}\n${lines(60, (i) => `a${i + 1}: &a${i + 1} { <<: [*a${i}, *a${i}] }`)}`
   }
@@ -47,8 +46,10 @@ describe("anchors", () => {
     }))
 
   it.effect("one that comes later is not there", () =>
-    Effect.map(problems("groups: { a: *b }\nproxies: &b []"), ([first]) =>
-      assert.strictEqual(first?.message, "there is no anchor &b")))
+    Effect.map(
+      problems("groups: { a: *b }\nproxies: &b []"),
+      ([first]) => assert.strictEqual(first?.message, "there is no anchor &b")
+    ))
 
   it.effect("what is in itself is refused", () =>
     Effect.map(problems("groups: &a { b: *a }"), ([first]) => assert.strictEqual(first?.message, "it contains itself")))

@@ -35,6 +35,9 @@ describe("the answer of a fallback", () => {
           )))
     }
     it.effect(`one with the status ${status} and nothing more is fine`, () =>
-      Effect.map(explained(route(`status: ${status}, headers: { x-a: b }`)), (said) => assert.include(said, "fallback")))
+      Effect.map(
+        explained(route(`status: ${status}, headers: { x-a: b }`)),
+        (said) => assert.include(said, "fallback")
+      ))
   }
 })

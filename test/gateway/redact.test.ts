@@ -34,11 +34,17 @@ describe("what is secret of a config", () => {
   }
 
   it.effect("is not what everybody may know", () =>
-    Effect.map(read(`port: \${PORT}\n${route("request_headers: { set: { x-a: '${PLAIN}', cache-control: no-store } }")}`), ({ config, written }) =>
-      assert.deepStrictEqual(redacted(config, written), {
-        port: 81,
-        routes: [{ upstream: "http://a", request_headers: { set: { "x-a": "hunter1", "cache-control": "no-store" } } }]
-      })))
+    Effect.map(
+      read(`port: \${PORT}\n${route("request_headers: { set: { x-a: '${PLAIN}', cache-control: no-store } }")}`),
+      ({ config, written }) =>
+        assert.deepStrictEqual(redacted(config, written), {
+          port: 81,
+          routes: [{
+            upstream: "http://a",
+            request_headers: { set: { "x-a": "hunter1", "cache-control": "no-store" } }
+          }]
+        })
+    ))
 
   for (
     const text of [

@@ -45,7 +45,9 @@ export class ConfigText {
       // What follows on one mistake of syntax are no mistakes of whoever wrote it.
       if (code !== "DUPLICATE_KEY") break
     }
-    this.value = this.problems.length > 0 ? undefined : new YamlReading(document, sources, this, text.includes("&")).value
+    this.value = this.problems.length > 0
+      ? undefined
+      : new YamlReading(document, sources, this, text.includes("&")).value
   }
 
   /** How a value is written, if a substitution has made something else of it. */

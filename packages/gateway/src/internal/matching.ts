@@ -1,8 +1,10 @@
+import { domainToASCII } from "node:url"
 import type { Config } from "../ConfigSchema.ts"
 import type { Path } from "./ConfigText.ts"
 import { list } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { hostOf, type Matching, type Test } from "./RouteIndex.ts"
+import { writtenPath } from "./writtenPath.ts"
 
 type MatchConfig = NonNullable<NonNullable<Config["routes"]>[number]["match"]>
 type Wanted = NonNullable<MatchConfig["headers"]>[string]
@@ -13,7 +15,7 @@ export const matchingOf = (match: MatchConfig = {}, path: Path, problems: Proble
   const headers = testsOf(match.headers, [...path, "headers"], problems)
   const query = testsOf(match.query, [...path, "query"], problems)
   const hosts = list(match.host).map((host, i) => {
-    if (!/^(?:\*\.)?[^*/:\s.]+(?:\.[^*/:\s.]+)*\.?$/.test(host) && !/^\[[0-9a-f:.]+\]$/i.test(host)) {
+    if (!named.test(host) && !/^\[[0-9a-f:.]+\]$/i.test(host)) {
       const at = Array.isArray(match.host) ? [...path, "host", i] : [...path, "host"]
       problems.add(
         at,
@@ -37,54 +39,28 @@ const pathOf = (
   path: Path,
   problems: Problems
 ): Matching["path"] | undefined => {
-  if (typeof config === "string") return { _tag: "prefix", path: asSent(literal(config, path, problems)) }
+  if (typeof config === "string") return { _tag: "prefix", path: writtenPath(config, path, problems, "prefix") }
   if ("exact" in config) {
-    return { _tag: "exact", path: asSent(literal(config.exact, [...path, "exact"], problems, "exact")) }
+    return { _tag: "exact", path: writtenPath(config.exact, [...path, "exact"], problems, "exact") }
   }
   if ("prefix" in config) {
-    return { _tag: "prefix", path: asSent(literal(config.prefix, [...path, "prefix"], problems)) }
+    return { _tag: "prefix", path: writtenPath(config.prefix, [...path, "prefix"], problems, "prefix") }
   }
   const pattern = problems.pattern([...path, "regex"], config.regex)
   return pattern && { _tag: "regex", pattern }
 }
 
 // `*.` stands before a host and nowhere else.
+const named = /^(?:\*\.)?[\w~!$&'()+,;=%-]+(?:\.[\w~!$&'()+,;=%-]+)*\.?$/
+
 const hintOfHost = (host: string): string | undefined => {
+  // As browsers send it.
+  const ascii = domainToASCII(host)
+  if (named.test(ascii) && ascii !== host.toLowerCase()) return `did you mean ${ascii}?`
   if (host === "*") return "did you mean to leave it out? A route without one takes every host"
   const [, wildcard, name] = /^(?:[a-z]+:\/\/)?(\*?\.|\*)?([^*/:\s]+)(?::\d*)?\/*$/i.exec(host) ?? []
   return name === undefined ? undefined : `did you mean ${wildcard === undefined ? "" : "*."}${name}?`
 }
-
-const parameter = /\/(?::[a-z_]\w*|\{[^/]*\})(?=\/|$)/gi
-
-/** A path, which stands for itself: what others have for wildcards and parameters would be taken as it is written. */
-const literal = (text: string, path: Path, problems: Problems, kind: "exact" | "prefix" = "prefix"): string => {
-  const what = text.includes("*") ? "wildcards" : text.search(parameter) !== -1 ? "parameters" : undefined
-  if (what !== undefined) {
-    problems.add(path, `a path has no ${what}, found ${JSON.stringify(text)}`, `did you mean ${meant(text, kind)}`)
-  }
-  return text
-}
-
-const meant = (text: string, kind: "exact" | "prefix"): string => {
-  const below = text.replace(/\/\*{1,2}$/, "")
-  if (below !== text && !below.includes("*") && below.search(parameter) === -1) {
-    return `${kind === "exact" ? "prefix: " : ""}${below === "" ? "/" : below}? It takes what is below it`
-  }
-  const regex = text.replaceAll(parameter, "/*").replaceAll(/[.+?^$()[\]{}|\\]/g, "\\$&")
-    .replaceAll(/(?<=\/)\*(?=\/)|(?<=\/)\*$/g, "[^/]+")
-    .replaceAll(/(?<!\])\*+/g, ".*")
-  return `regex: ${regex}${kind === "exact" || regex.endsWith("*") ? "" : "(/.*)?"}?`
-}
-
-/** Of a path that is put in place of another one. */
-export const withoutWildcard = (text: string | undefined, path: Path, problems: Problems): void => {
-  if (text?.includes("*") !== true) return
-  problems.add(path, `a path has no wildcards, found ${JSON.stringify(text)}`)
-}
-
-// As a client spells it: what is not ASCII is escaped, and what is escaped stays so.
-const asSent = (path: string): string => path.replaceAll(/[^\u0021-\u007e]+/gu, (text) => encodeURIComponent(text))
 
 const testsOf = (
   config: { readonly [name: string]: Wanted } | undefined,

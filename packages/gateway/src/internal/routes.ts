@@ -4,7 +4,7 @@ import { callContextOptions } from "./callContexts.ts"
 import type { Path } from "./ConfigText.ts"
 import { checkEditable } from "./editableHeaders.ts"
 import { fallbackPlan, type Names } from "./fallbackPlan.ts"
-import { describeMatching, matchingOf, withoutWildcard } from "./matching.ts"
+import { describeMatching, matchingOf } from "./matching.ts"
 import { forwardedOptions, time } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { redirectTo } from "./redirect.ts"
@@ -12,6 +12,7 @@ import { retryOptions } from "./retries.ts"
 import type { Matching } from "./RouteIndex.ts"
 import { type GroupPlan, type RoutePlan, type Target, unlimited } from "./RoutePlan.ts"
 import { upstreamAt, type UpstreamPlan } from "./upstreams.ts"
+import { writtenPath } from "./writtenPath.ts"
 
 type RouteConfig = NonNullable<Config["routes"]>[number]
 type Edits = NonNullable<RouteConfig["request_headers"]>
@@ -95,13 +96,15 @@ const redirect = (
     if (route[key] !== undefined) problems.add([...path, key], "a route with a redirect forwards nothing")
   }
   const { path: whole, prefix } = route.redirect!
-  withoutWildcard(whole, [...path, "redirect", "path"], problems)
-  withoutWildcard(prefix, [...path, "redirect", "prefix"], problems)
   if (whole !== undefined && prefix !== undefined) {
     problems.add([...path, "redirect", "prefix"], "expected path or prefix, found both")
   }
   const from = prefixOf(matching, prefix, [...path, "redirect", "prefix"], problems)
-  return { _tag: "redirect", answer: redirectTo(route.redirect!, from) }
+  const to = whole && writtenPath(whole, [...path, "redirect", "path"], problems, "replacement")
+  return {
+    _tag: "redirect",
+    answer: redirectTo({ ...route.redirect!, ...(to === undefined ? {} : { path: to }) }, from)
+  }
 }
 
 const proxy = (
@@ -208,7 +211,7 @@ const prefixOf = (
   if (prefix === undefined || matching === undefined) return undefined
   if (matching.path._tag !== "prefix") return problems.add(path, "expected a route that matches a prefix of the path")
   const strip = Rewrite.stripPrefix(matching.path.path)
-  const start = prefix.replace(/\/+$/, "")
+  const start = writtenPath(prefix, path, problems, "replacement").replace(/\/+$/, "")
   return (path) => start + (strip({ path } as Rewrite.ProxyRequest).path)
 }
 
@@ -218,12 +221,11 @@ const pathRewrite = (
   path: Path,
   problems: Problems
 ): ((path: string) => string) | undefined => {
-  withoutWildcard(rewrite?.path, [...path, "path"], problems)
-  withoutWildcard(rewrite?.prefix, [...path, "prefix"], problems)
   if (rewrite?.path !== undefined) {
     const { path: whole, prefix } = rewrite
     if (prefix !== undefined) problems.add([...path, "prefix"], "expected path or prefix, found both")
-    return () => whole
+    const spelled = writtenPath(whole, [...path, "path"], problems, "replacement")
+    return () => spelled
   }
   return prefixOf(matching, rewrite?.prefix, [...path, "prefix"], problems)
 }

@@ -26,8 +26,10 @@ export const isSecretAt = (path: ReadonlyArray<string | number>): boolean => {
 
 /** Whether a text, as it is written, stands for what comes from a file, or from a variable that is called a secret. */
 export const isSecretlyWritten = (written: string | undefined): boolean =>
-  written !== undefined && Array.from(written.matchAll(/(\$?)\$\{([^}:]*)/g)).some(([, escape, name = ""]) =>
-    escape === "" && (name === "file" || secretWords.test(name)))
+  written !== undefined &&
+  Array.from(written.matchAll(/(\$?)\$\{([^}:]*)/g)).some(([, escape, name = ""]) =>
+    escape === "" && (name === "file" || secretWords.test(name))
+  )
 
 /** A value of a config file, as it is shown in an error. */
 export const show = (value: unknown): string => {
