@@ -35,8 +35,9 @@ const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach
 
 /** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
 const compiler = (spec: Spec, ref: Ref): PlanIn => {
-  let last: GroupState | undefined
   let compiled: Plan | undefined
+  if (!Context.isKey(ref)) return () => compiled ??= compile(spec, ref as GroupState)
+  let last: GroupState | undefined
   const find = groupIn(ref)
   return (context) => {
     const group = find(context)

@@ -57,6 +57,8 @@ export interface Settings {
   readonly headTimeout: Duration.Duration | undefined
   /** Where it is known beforehand, as with the transport. */
   readonly forwarding: Forwarding | undefined
+  /** The same. */
+  readonly report: typeof Report.Service | undefined
   /** How a request is served that asks for another protocol. */
   readonly tunnels: {
     readonly group: Group.Ref<any>
@@ -89,7 +91,7 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
       : exchangeWith(settings, tunnels.group, tunnels.total),
     receiving,
     sending: asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined,
-    forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!,
+    forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : undefined,
     pattern: undefined,
     spelled: () => true
   }
@@ -107,7 +109,8 @@ interface Route {
   readonly tunnel: ReturnType<typeof exchangeWith>
   readonly receiving: Receiving | undefined
   readonly sending: Sending | undefined
-  readonly forwardingIn: (fiber: AnyFiber) => Forwarding
+  /** Where it is not known beforehand. */
+  readonly forwardingIn: ((fiber: AnyFiber) => Forwarding) | undefined
   /** Its own path, and how that is spelled, once the router has found it. */
   pattern: string | undefined
   spelled: (path: string) => boolean
@@ -133,7 +136,7 @@ class Serving {
     this.route = route
     this.fiber = fiber
     this.source = Context.getUnsafe(context, HttpServerRequest)
-    this.forwarding = route.forwardingIn(fiber)
+    this.forwarding = route.forwardingIn === undefined ? route.settings.forwarding! : route.forwardingIn(fiber)
     this.transport = route.settings.transport ?? Context.getUnsafe(context as Context.Context<Transport>, Transport)
   }
 
@@ -301,22 +304,25 @@ const join = (switched: Switched, head: ProxyResponse): Effect.Effect<Answer> =>
 const ofRequest = (key: ((request: ProxyRequest) => string) | undefined) =>
   key && ((request: ProxyRequest) => key(request))
 
+// One for all routes: what they have in common does not have to be found in the memory of each.
+const start = (
+  call: Command.Running<Response | Answer, UpstreamError>,
+  _request: ProxyRequest,
+  outgoing: Request,
+  transport: Transport["Service"],
+  state: Exchange
+) => state.start(call, transport, outgoing)
+
 // The arguments are what one exchange needs; the fallback is handed the same.
 const exchangeWith = (
-  { key, options }: Settings,
+  { key, options, report }: Settings,
   group: Group.Ref<any>,
   total: Duration.Input | undefined,
   retry?: Retry.Options<UpstreamError>
 ) =>
   Command.callback(
     key,
-    (
-      call: Command.Running<Response | Answer, UpstreamError>,
-      _request: ProxyRequest,
-      outgoing: Request,
-      transport: Transport["Service"],
-      state: Exchange
-    ) => state.start(call, transport, outgoing),
+    start,
     {
       group,
       timeout: options.timeout,
@@ -329,7 +335,9 @@ const exchangeWith = (
       fallback: (failure: CommandError | UpstreamError, request: ProxyRequest): Effect.Effect<Answer, any, any> =>
         Effect.andThen(
           failure._tag === "UpstreamError"
-            ? Effect.withFiber((fiber) => fiber.getRef(Report)(failure, key))
+            ? report === undefined
+              ? Effect.withFiber((fiber) => fiber.getRef(Report)(failure, key))
+              : report(failure, key)
             : Effect.void,
           options.fallback === undefined
             ? Effect.succeed(Failures.failure(failure))
