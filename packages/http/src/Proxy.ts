@@ -32,8 +32,9 @@ import { options as callContext } from "./internal/callContext.ts"
 import * as Destinations from "./internal/destinations.ts"
 import { failure as answerTo } from "./internal/failures.ts"
 import { optionsSchema } from "./internal/Forwarding.ts"
-import { serve, type Settings } from "./internal/proxy.ts"
+import { serve } from "./internal/proxy.ts"
 import { options as retry } from "./internal/retrying.ts"
+import { always, type Settings } from "./internal/Route.ts"
 import { RouteTable } from "./internal/RouteTable.ts"
 import { settled } from "./internal/settled.ts"
 import { options as upgrade } from "./internal/upgrade.ts"
@@ -290,7 +291,7 @@ export const handler = <
   FallbackError<Fallback>,
   Services<Self, RewriteR, RewriteResponseR, Fallback, Tunnels>
 > => {
-  const checked = Effect.runSync(settings("proxy", schema, options, () => true))
+  const checked = Effect.runSync(settings("proxy", schema, options, always))
   return Destinations.noted(serve(checked), checked)
 }
 
@@ -341,7 +342,7 @@ export const make = <
   Handler<RewriteR, RewriteResponseR, Fallback>,
   InvalidOptions.InvalidOptions,
   Self | Tunnels | Transport
-> => Effect.flatMap(settings("proxy", schema, options, () => true), (checked) => settled<Self | Tunnels>(checked))
+> => Effect.flatMap(settings("proxy", schema, options, always), (checked) => settled<Self | Tunnels>(checked))
 
 /**
  * What has found all that it needs but for the request, and for what its effects need.

@@ -7,7 +7,8 @@ import { Transport } from "../Transport.ts"
 import { Report } from "../UpstreamError.ts"
 import * as Destinations from "./destinations.ts"
 import { Forwarding } from "./Forwarding.ts"
-import { serve, type Settings } from "./proxy.ts"
+import { serve } from "./proxy.ts"
+import type { Settings } from "./Route.ts"
 
 const groupOf = <Self>(ref: Group.Ref<Self>): Effect.Effect<Group.Group, never, Self> =>
   Context.isKey(ref) ? Effect.service(ref) : Effect.succeed(ref)
