@@ -276,6 +276,27 @@ describe("StaleAnswers", () => {
       assert.deepStrictEqual([0, 1, 32].map((i) => found(as(i))), [undefined, "1", "32"])
     })
 
+    it("what a client has sent of what Vary names is counted, too", () => {
+      const { answers, found } = clocked()
+      const as = (i: number) => asking({ "user-agent": String(i).repeat(20_000) }, { url: `/${i}` })
+      for (const i of [1, 2, 3]) answers.keep(answering("x", { vary: "user-agent" }), as(i))
+      assert.deepStrictEqual([1, 2, 3].map((i) => found(as(i))), [undefined, "x", "x"])
+    })
+
+    it("one keeps no more memory than its own bytes, however it came", async () => {
+      const { answers } = clocked()
+      const bodies = [Buffer.from("pooled"), Buffer.concat([Buffer.from("a"), Buffer.from("b")])]
+      for (const [i, chunk] of bodies.entries()) {
+        const stream = new PassThrough()
+        const kept = answers.keep(answering(stream), asking({}, { url: `/${i}` }))
+        stream.end(chunk)
+        await finished((kept.body as unknown as { readonly body: Readable }).body.resume())
+        const found = answers.find(asking({}, { url: `/${i}` }))
+        const { body } = found!.body as unknown as { readonly body: Uint8Array }
+        assert.deepStrictEqual([body.buffer.byteLength, Buffer.from(body)], [chunk.length, chunk])
+      }
+    })
+
     it("one that is too long is not kept", () => {
       const { answers, found } = clocked({ maxBodySize: 3 })
       answers.keep(answering("abcd"), at(1))
