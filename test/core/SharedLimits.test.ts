@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { RateLimiter } from "effect/persistence"
 import { TestClock } from "effect/testing"
+import { handed, Member, seats, SharedMemory } from "../../packages/core/src/internal/SharedMemory.ts"
 import { afterFirstSleep, state, Work } from "./calls.ts"
 
 // Members of one thread. Threads are another file's.
@@ -138,6 +139,27 @@ describe("a pool", () => {
       yield* until("it runs", () => waits.active === 1)
     }))
 
+  it.effect("has the limit that the first one said that was built: another one of its name says nothing until it is resized", () =>
+    Effect.gen(function*() {
+      const memory = SharedLimits.make({ members: 2 })
+      const sized = (maxConcurrent: number) => ({ pool: { maxConcurrent } })
+      const first = yield* make(memory, 0, sized(2))
+      const begun = yield* Scope.make()
+      const next = yield* make(memory, 0, sized(1)).pipe(Scope.provide(begun))
+      const other = yield* make(memory, 1, sized(9))
+      const work = new Work()
+      yield* begin(first, work)
+      yield* begin(other, work)
+      assert.strictEqual(work.active, 2)
+      assert.strictEqual(state(yield* begin(other, work)), "PoolFull")
+      // It was built, and is not used after all.
+      yield* Scope.close(begun, Exit.void)
+      yield* Pool.resize(other.pool, { maxConcurrent: 3 })
+      yield* begin(other, work)
+      assert.strictEqual(work.active, 3)
+      assert.strictEqual(next.name, "api")
+    }))
+
   it.effect("26. has an adaptive limit of each member below the ceiling of all", () =>
     Effect.gen(function*() {
       const { a, b } = yield* pair({
@@ -211,6 +233,17 @@ describe("a pool", () => {
       yield* turns(3)
       assert.strictEqual(work.active, 2)
     }))
+})
+
+it("a seat is taken as one however many there were before", () => {
+  for (const before of [0x7fff_fffe, 0x7fff_ffff, -2, -1]) {
+    const shared = SharedMemory.of(SharedLimits.make({ members: 1 }))!
+    shared.words[seats] = before
+    const region = shared.join("api", 0, 1)!
+    const seat = shared.words[shared.of(region, 0) + Member.seat]!
+    assert.isAbove(seat, handed)
+    assert.strictEqual(seat & handed, 0)
+  }
 })
 
 describe("a rate limit", () => {

@@ -56,7 +56,7 @@ class Thread implements Served {
     this.run = run
     this.member = member
     this.maxConcurrent = run.limit
-    const at = run.memory.join("api", member)!
+    const at = run.memory.join("api", member, run.limit)!
     this.permits = new SharedPermits(new SharedRegion(run.memory, at, member), () => {})
     this.permits.add(this)
   }
@@ -155,7 +155,7 @@ class Run {
     for (let i = 0; i < steps; i++) this.step()
     this.on = false
     for (const thread of this.threads) if (thread.dead) this.revive(thread.member)
-    for (const thread of this.threads) if (thread.maxConcurrent !== this.limit) thread.resize(this.limit)
+    for (const thread of this.threads) if (this.resizes) thread.resize(this.limit)
     // What was hard to see as they died.
     SharedRegion.bury(this.memory, this.threads.length)
     this.settle()

@@ -34,6 +34,7 @@ const calls = (admin: string) =>
   })
 
 const die = ({ get }: Client, how: string) => get(`/fault/${how}`)
+const reloaded = /INFO reloaded/
 const replaced = /INFO worker \d is replaced/
 
 describe("a worker that dies", { concurrent: false }, () => {
@@ -160,6 +161,62 @@ describe("a worker that dies", { concurrent: false }, () => {
       const [again] = yield* clientsOfEach(program, 1)
       assert.strictEqual(yield* again[0]!.get("/1"), "200 b /1")
     }), 60_000)
+
+  it.live(
+    "the one in its place has the config module that runs: not what its files are now, whether they make sense, or are there",
+    () =>
+      Effect.gen(function*() {
+        const module = (version: number, first = "") =>
+          `import { defineConfig } from "blackgate/config"
+import { Effect } from "effect"
+import { HttpServerResponse } from "effect/http"
+import { version } from "./version.ts"
+import data from "./data.json" with { type: "json" }
+${first}
+const text = \`\${version} \${data.version} ${version}\`
+export default defineConfig({
+  config: { port: 0, log: { access: { format: "json" } } },
+  middleware: () => Effect.succeed(HttpServerResponse.text(text))
+})
+`
+        const others = (version: number) => ({
+          "version.ts": `export const version: number = ${version}`,
+          "data.json": `{ "version": ${version} }`
+        })
+        const program = yield* twoWorkers(module(1), [], { name: "blackgate.config.ts", others: others(1) })
+        const folder = Path.dirname(program.file)
+        const write = (version: number) => {
+          for (const [name, text] of Object.entries(others(version))) Fs.writeFileSync(Path.join(folder, name), text)
+        }
+        const next = (count: number) =>
+          eventually("another one", () => program.output().split(replaced).length > count, program.output)
+        const both = Effect.map(clientsOfEach(program, 1), ([ones, twos]) => [ones[0]!, twos[0]!] as const)
+
+        const [one] = yield* both
+        write(2)
+        const dies = "import { workerData } from \"node:worker_threads\"\nif (workerData?.worker === 2) process.exit(7)"
+        yield* program.reload(module(2, dies), /ERROR not reloaded/)
+        assert.match(program.output(), /not reloaded, the old config goes on:\nworker 2 has ended with 7/)
+        yield* next(1)
+        assert.strictEqual(yield* one.get("/"), "200 1 1 1")
+        assert.strictEqual(yield* (yield* both)[1].get("/"), "200 1 1 1")
+
+        yield* program.reload(module(3), reloaded)
+        for (const name of Object.keys(others(1))) Fs.rmSync(Path.join(folder, name))
+        Fs.writeFileSync(program.file, "this is no program")
+        yield* die((yield* both)[0], "exit")
+        yield* next(2)
+        for (const each of yield* both) assert.strictEqual(yield* each.get("/"), "200 2 2 3")
+        Fs.rmSync(program.file)
+        yield* die((yield* both)[1], "exit")
+        yield* next(3)
+        for (const each of yield* both) assert.strictEqual(yield* each.get("/"), "200 2 2 3")
+        write(4)
+        yield* program.reload(module(4), reloaded)
+        for (const each of yield* both) assert.strictEqual(yield* each.get("/"), "200 4 4 4")
+      }),
+    60_000
+  )
 
   it.live(
     "the program is not ready until it is replaced, and a reload meanwhile reaches it",

@@ -121,5 +121,35 @@ describe("a reload with --workers 2", { concurrent: false }, () => {
     60_000
   )
 
+  it.live(
+    "a group that becomes another one keeps the size of the old config until all change, and has it if they don't",
+    () =>
+      Effect.gen(function*() {
+        const up = yield* upstream("a")
+        const config = (few: string, more = "") =>
+          to(up.url, ", group: few").replace("routes:", `groups: { few: { ${few} }${more} }\nroutes:`)
+        const program = yield* begun(config("pool: { max_concurrent: 2 }"))
+        const [ones, twos] = yield* clientsOfEach(program, 3)
+        // Building finds that the second group makes no sense, when it has built the first one.
+        const wrong = ", other: { pool: { max_concurrent: 1 }, circuit: { slow_call_rate: 1 } }"
+        for (const size of [1, 9]) {
+          yield* program.reload(config(`pool: { max_concurrent: ${size} }, circuit: {}`, wrong), notReloaded)
+          const held = yield* Effect.forEach([ones[0]!, twos[0]!], ({ get }) => Effect.forkChild(get("/held")))
+          yield* eventually("two at the upstream", () => up.held() === 2, up.held)
+          assert.match(yield* ones[1]!.get("/1"), /^503 /)
+          assert.match(yield* twos[1]!.get("/1"), /^503 /)
+          up.release()
+          assert.deepStrictEqual(yield* Fiber.joinAll(held), ["200 a /held", "200 a /held"])
+        }
+        yield* program.reload(config("pool: { max_concurrent: 3 }, circuit: {}"), reloaded)
+        const more = yield* Effect.forEach([ones[0]!, twos[0]!, twos[1]!], ({ get }) => Effect.forkChild(get("/held")))
+        yield* eventually("three at the upstream", () => up.held() === 3, up.held)
+        assert.match(yield* ones[1]!.get("/1"), /^503 /)
+        up.release()
+        yield* Fiber.joinAll(more)
+      }),
+    60_000
+  )
+
   it.live("a storm of SIGHUPs ends with what the file says last", () => stormOfHangups(begun, to), 60_000)
 })

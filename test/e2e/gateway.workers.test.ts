@@ -5,12 +5,13 @@ import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import * as Os from "node:os"
 import * as Path from "node:path"
+import { pathToFileURL } from "node:url"
 import { eventually, settled } from "../harness/eventually.ts"
 import { ask } from "./ask.ts"
 import { client, load } from "./clients.ts"
 import { folder, upstream } from "./gatewayFolder.ts"
 import { accessLines, clientsOfEach, twoWorkers } from "./gatewayWorkers.ts"
-import { isRunning, startBlackgate } from "./process.ts"
+import { isRunning, printed, startBlackgate } from "./process.ts"
 
 const to = (url: string, group = "") =>
   `port: 0\n${group}routes:\n  - { name: all, upstream: "${url}"${group === "" ? "" : ", group: few"} }\n`
@@ -245,6 +246,35 @@ describe("--workers 2", { concurrent: false }, () => {
           )
         }
         assert.strictEqual((yield* ask(`${program.origin}/1`)).body, "a /1")
+      }),
+    60_000
+  )
+
+  it.live(
+    "are refused in plain words where threads can't share a port, and one worker is not",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const cwd = yield* folder
+        Fs.writeFileSync(Path.join(cwd, "blackgate.yml"), to(url))
+        const preload = pathToFileURL(Path.join(import.meta.dirname, "noReusePort.preload.mjs"))
+        const env = { NODE_OPTIONS: `--import ${preload}` }
+        for (const daemon of ["--no-daemon", "--daemon"]) {
+          const program = yield* startBlackgate(
+            cwd,
+            [daemon, "--pidfile", Path.join(cwd, "pid"), "--workers", "2", "start"],
+            env
+          )
+          assert.strictEqual(yield* program.ended, 1)
+          assert.include(
+            program.output(),
+            "--workers 2 is not possible here: this system does not let several threads listen on one port (ENOTSUP); "
+              + "--workers 1 is"
+          )
+          assert.isFalse(Fs.existsSync(Path.join(cwd, "pid")))
+        }
+        const one = yield* startBlackgate(cwd, ["--no-daemon", "start"], env)
+        yield* printed(one, /^Blackgate listens on/)
       }),
     60_000
   )

@@ -21,12 +21,14 @@ const options = `--max-old-space-size=150 --import ${
   pathToFileURL(Path.join(import.meta.dirname, "fault.preload.mjs"))
 }`
 
-/** Two workers, that can be told to die by `fault.preload.mjs`, with an access log that says who has answered. */
+/** Two workers, of a file or of a module, that can be told to die by `fault.preload.mjs`, with an access log that says who has answered. */
 export const twoWorkers = (
   config: string,
-  args: ReadonlyArray<string> = []
+  args: ReadonlyArray<string> = [],
+  module: { readonly name?: string; readonly others?: Record<string, string> } = {}
 ): Effect.Effect<Running, never, Scope.Scope> =>
-  gateway(`log: { access: { format: json } }\n${config}`, {
+  gateway(module.name === undefined ? `log: { access: { format: json } }\n${config}` : config, {
+    ...module,
     args: ["--workers", "2", ...args],
     env: { NODE_OPTIONS: options }
   })

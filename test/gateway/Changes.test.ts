@@ -22,11 +22,12 @@ describe("Changes", () => {
   it("are told as they stand last", () => {
     const changes = both()
     changes.add({ group: "a", change: { pool: { max_queued: 9 } } })
-    changes.add(forced("auto"))
     assert.deepStrictEqual(changes.all, [
       { group: "a", change: { pool: { max_concurrent: 7, max_queued: 9 } } },
-      forced("auto")
+      forced("open")
     ])
+    changes.add(forced("auto"))
+    assert.deepStrictEqual(changes.all, [{ group: "a", change: { pool: { max_concurrent: 7, max_queued: 9 } } }])
   })
 
   it("stay through a reload that says nothing of the group", () => {

@@ -87,7 +87,7 @@ const calls = async ({ counts, member, memory }: Data, { atOnce, calls, group: o
 const tokens = ({ member, memory }: Data, task: Tokens): Taken => {
   const shared = SharedMemory.of(memory)!
   const clock = Effect.runSync(Clock.Clock)
-  const region = new SharedRegion(shared, shared.join("api", member)!, member)
+  const region = new SharedRegion(shared, shared.join("api", member, Infinity)!, member)
   const limiter = new SharedLimiter(region, task, clock)
   const taken = task.keys.map(() => ({ admitted: 0, first: Infinity, lastAdmitted: 0, lastRefused: 0 }))
   const until = limiter.now() + task.millis

@@ -12,7 +12,7 @@ const { counts, limit, member, memory: buffer } = workerData as {
 }
 const done = new Int32Array(counts)
 const memory = SharedMemory.of(buffer)!
-const permits = new SharedPermits(new SharedRegion(memory, memory.join("api", member)!, member), () => {})
+const permits = new SharedPermits(new SharedRegion(memory, memory.join("api", member, limit)!, member), () => {})
 
 const pool = {
   maxConcurrent: limit,

@@ -86,8 +86,9 @@ export const make = (
  *
  * **Details**
  *
- * What was said last of a limit holds, in whichever thread: by building the group, or by `Pool.resize`. A thread lets in no more than its
- * own `maxConcurrent` either, so all are to be told the same. A group for which the memory has no room fails with `InvalidOptions`. Other
+ * Whoever builds a group of a name first says how many calls run at once in all threads; from then on `Pool.resize` does, in whichever thread. One
+ * that is built later, here or there, changes nothing by that. A thread lets in no more than its own `maxConcurrent` either, so all are to be told
+ * the same. A group for which the memory has no room fails with `InvalidOptions`. Other
  * memory than that of `make`, or a number that no member has, is a defect: `InvalidOptions`.
  *
  * **Gotchas**
@@ -116,12 +117,14 @@ export const layer = (memory: SharedArrayBuffer, member: number): Layer.Layer<ne
  * @since 0.1.0
  */
 export const release = (memory: SharedArrayBuffer, member: number): Effect.Effect<void> =>
-  Effect.sync(() => SharedRegion.bury(known(memory, member), member)).pipe(
-    Effect.flatMap((done) => done ? Effect.void : Effect.fail("busy" as const)),
-    Effect.tapError(() => Effect.yieldNow),
-    Effect.retry({ times: patience }),
-    Effect.ignore
-  )
+  Effect.gen(function*() {
+    for (let looks = 0; looks < patience;) {
+      const left = SharedRegion.bury(known(memory, member), member)
+      if (left === undefined) return
+      if (left === "astray") looks++
+      yield* Effect.yieldNow
+    }
+  })
 
 /** So many looks, and it is left to the next release to find what a thread had under way as it died. */
 const patience = 10_000

@@ -31,7 +31,7 @@ export class SharedMember {
   join(pool: PoolState): Effect.Effect<void, InvalidOptions, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.suspend(() => {
-        const permits = this.permitsOf(pool.name)
+        const permits = this.permitsOf(pool.name, pool.maxConcurrent)
         if (permits === undefined) {
           const { maxGroups } = this.memory
           const problem =
@@ -46,8 +46,8 @@ export class SharedMember {
     )
   }
 
-  private permitsOf(name: string): SharedPermits | undefined {
-    const at = this.memory.join(name, this.index)
+  private permitsOf(name: string, limit: number): SharedPermits | undefined {
+    const at = this.memory.join(name, this.index, limit)
     if (at === undefined) return undefined
     let permits = this.permits.get(at)
     if (permits === undefined) {

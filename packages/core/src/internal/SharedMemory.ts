@@ -20,6 +20,9 @@ const Head = {
   size: 32
 } as const
 
+/** The lock of the directory, and how often a seat was taken. */
+export const { directory, seats } = Head
+
 /** Words of a region: those that all calls write, and those of its rate limit, on a cache line each. */
 export const Region = {
   id: 0,
@@ -131,8 +134,11 @@ export class SharedMemory {
     })
   }
 
-  /** The region of a name, which the member has from now on; `undefined` if none is free. */
-  join(name: string, member: number): number | undefined {
+  /**
+   * The region of a name, which the member has from now on; `undefined` if none is free. Who is first there says what the limit is: who is built
+   * later may not be used after all, and others are held to what it says.
+   */
+  join(name: string, member: number, limit: number): number | undefined {
     const { words } = this
     halfSipHash(name, words[Head.seed]!, words[Head.seed + 1]!)
     const id = [hashed[0]!, hashed[1]!]
@@ -151,25 +157,35 @@ export class SharedMemory {
       if (own === undefined) {
         words.fill(0, region, region + this.regionSize)
         words.set(id, region)
+        words[region + Region.limit] = wordOf(limit)
       } else if (this.isFree(own)) {
         // Nobody holds anything of it; how much of its rate limit is spent is still known.
         words.fill(0, region + Region.limit, region + Region.lock)
         words.fill(0, region + Region.size, region + this.regionSize)
+        words[region + Region.limit] = wordOf(limit)
       }
       const seat = this.of(region, member) + Member.seat
-      if (words[seat] === 0) Atomics.store(words, seat, (handed + 1) * (++words[Head.seats]! % mostSeats + 1))
+      // The count goes on below zero when the word is full; a seat does not.
+      if (words[seat] === 0) Atomics.store(words, seat, (handed + 1) * ((++words[Head.seats]! >>> 0) % mostSeats + 1))
       return region
     })
   }
 
-  /** After a member's death: frees its locks, and has `each` look at each region, while none can become another's. */
-  bury(member: number, each: (region: number) => void): void {
+  /**
+   * After a member's death: frees its locks, and has `each` look at each region, while none can become another's. Answers whether it could: it does
+   * not wait for whoever looks at them, who may have died too, and is to be buried by the same thread then.
+   */
+  bury(member: number, each: (region: number) => void): boolean {
     this.free(Head.directory, member)
     for (let i = 0; i < keyLocks; i++) this.free(Head.size + i, member)
     for (let i = 0; i < this.maxGroups; i++) this.free(this.region(i) + Region.lock, member)
-    this.locked(Head.directory, this.members, () => {
+    if (Atomics.compareExchange(this.words, Head.directory, 0, 2 * (this.members + 1)) !== 0) return false
+    try {
       for (let i = 0; i < this.maxGroups; i++) each(this.region(i))
-    })
+    } finally {
+      this.unlock(Head.directory)
+    }
+    return true
   }
 
   /** The lock of a set of keys. */

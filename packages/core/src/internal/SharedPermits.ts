@@ -41,7 +41,6 @@ export class SharedPermits {
 
   add(pool: Served): void {
     this.pools = [...this.pools, pool]
-    this.resize(pool.maxConcurrent)
   }
 
   /** Its calls go on, as those that wait: it is over when the last one has ended. */

@@ -50,15 +50,15 @@ export class SharedRegion {
     this.flag = 1 << (member & 31)
   }
 
-  /** Gives back what a member had that has died. Answers whether that was all: some of it may be hard to see while others are busy. */
-  static bury(memory: SharedMemory, member: number): boolean {
-    let done = true
-    memory.bury(member, (at) => {
+  /** Gives back what a member had that has died. Answers what is to be done yet: some of it may be hard to see while others are busy. */
+  static bury(memory: SharedMemory, member: number): "all" | "astray" | undefined {
+    let left: "astray" | undefined
+    const could = memory.bury(member, (at) => {
       const region = new SharedRegion(memory, at, member)
       region.bury()
-      if (!region.recover()) done = false
+      if (!region.recover()) left = "astray"
     })
-    return done
+    return could ? left : "all"
   }
 
   resize(maxConcurrent: number): void {

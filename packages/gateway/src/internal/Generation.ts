@@ -30,6 +30,11 @@ interface Route {
   readonly answer: Answer | undefined
 }
 
+interface Built {
+  readonly group: Group.Group
+  readonly resize: (isNew: boolean) => Effect.Effect<void>
+}
+
 const failure = (code: number, message: string): Response =>
   HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code })
 const notFound = failure(404, "not found")
@@ -43,11 +48,10 @@ export class Generation {
   /** Whoever answers CONNECT, by the key of the listener. */
   readonly connects: ReadonlyMap<string, EventEmitter>
   readonly telemetry: Telemetry | undefined
-  /** Gives the pools that others have made the size that this config says. */
-  readonly resize: Effect.Effect<void>
   /** Those of a config module. */
   readonly code: CodeRoutes | undefined
   private readonly filtered: Answer | undefined
+  private readonly built: ReadonlyArray<Built>
   private readonly scope: Scope.Closeable
   private readonly lookup: Lookup<Route>
   private readonly access: AccessLog | undefined
@@ -56,7 +60,7 @@ export class Generation {
 
   constructor(
     plan: Plan,
-    groups: ReadonlyArray<{ readonly group: Group.Group; readonly resize: Effect.Effect<void> }>,
+    groups: ReadonlyArray<Built>,
     scope: Scope.Closeable,
     lookup: Lookup<Route>,
     connects: ReadonlyMap<string, EventEmitter>,
@@ -71,7 +75,7 @@ export class Generation {
     const { access } = plan.loaded.config.log ?? {}
     this.access = access === undefined ? undefined : new AccessLog(access, stdout, worker)
     this.groups = groups.map(({ group }) => group)
-    this.resize = Effect.forEach(groups, ({ resize }) => resize, { discard: true })
+    this.built = groups
     this.scope = scope
     this.lookup = lookup
     this.filtered = code?.around(this.routed)
@@ -138,6 +142,14 @@ export class Generation {
     this.underWay--
     return this.closeIfOver()
   })
+
+  /** Takes the place of another one, whose pools it has where their groups are the same: gives them the size that this config says. */
+  after(before: Generation): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const known = new Set(before.groups)
+      return Effect.forEach(this.built, ({ group, resize }) => resize(!known.has(group)), { discard: true })
+    })
+  }
 
   /** A tunnel is under way; to be told when it is closed. */
   readonly begin = (): () => void => {

@@ -25,8 +25,10 @@ export interface Kept {
   readonly answers: RcMap.RcMap<string, StaleAnswers>
   /** Who of all upstreams is reached. */
   readonly reachability: Reachability
-  /** By the keys of groups, the size that a pool begins with, and the one that a config has given it last. */
+  /** By the keys of groups that are being built, the size that their pools begin with. */
   readonly sizes: Map<string, Size>
+  /** The size that a config has given to a group's pool last. */
+  readonly said: WeakMap<Group.Group, Size>
   /** What is there from the beginning: the log, say. */
   readonly context: Context.Context<never>
 }
@@ -49,6 +51,7 @@ export const makeKept = Effect.gen(function*() {
   const reachability = new Reachability(Effect.runForkWith(context))
   return {
     sizes,
+    said: new WeakMap(),
     context,
     reachability,
     groups: yield* RcMap.make({
@@ -79,8 +82,11 @@ export const makeKept = Effect.gen(function*() {
   }
 })
 
-/** The group of a plan, for the scope; and what gives its pool the size of the plan, if that has changed. */
-export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) => {
+/**
+ * The group of a plan, for the scope; and what gives its pool the size of the plan, if that has changed. A group that is new to those who use it
+ * is told in any case: where workers have one limit for all that of the group before it still holds.
+ */
+export const groupOf = ({ groups, said, sizes }: Kept, { name, options }: GroupPlan) => {
   const { maxConcurrent, maxQueued = 0, ...pool } = options.pool
   // What an adaptive limit may be depends on its ceiling: with another one it is another limit.
   const fixed = options.adaptiveLimit === undefined ? pool : { ...pool, maxConcurrent }
@@ -89,14 +95,16 @@ export const groupOf = ({ groups, sizes }: Kept, { name, options }: GroupPlan) =
   return Effect.gen(function*() {
     const isThere = yield* RcMap.has(groups, key)
     if (!isThere) sizes.set(key, size)
-    const group = yield* RcMap.get(groups, key)
+    const group = yield* Effect.ensuring(RcMap.get(groups, key), Effect.sync(() => sizes.delete(key)))
+    if (!isThere) said.set(group, size)
     // An operator's resizing stays, unless the file says something new.
-    const resize = Effect.suspend(() => {
-      const last = sizes.get(key)
-      if (last?.maxConcurrent === maxConcurrent && last.maxQueued === maxQueued) return Effect.void
-      sizes.set(key, size)
-      return Effect.orDie(Pool.resize(group.pool, size))
-    })
+    const resize = (isNew: boolean) =>
+      Effect.suspend(() => {
+        const last = said.get(group)
+        if (!isNew && last?.maxConcurrent === maxConcurrent && last.maxQueued === maxQueued) return Effect.void
+        said.set(group, size)
+        return Effect.orDie(Pool.resize(group.pool, size))
+      })
     return { group, resize }
   })
 }

@@ -3,6 +3,9 @@ import * as Fs from "node:fs"
 // What may wait to be written: more than a disk that is busy for a moment, less than what memory can bear.
 const mostBytes = 4 * 1024 * 1024
 
+// Milliseconds: how long a process that ends waits for a pipe to take what is left.
+const lastPatience = 500
+
 // Milliseconds: what a thread that runs out of memory may not have said.
 const moment = 10
 
@@ -17,6 +20,8 @@ export class Lines {
   private bytes = 0
   private lost = 0
   private busy = false
+  /** What is left of what the descriptor did not take: it is asked again in a moment. */
+  private rest: Buffer | undefined = undefined
 
   constructor(fd: number) {
     this.fd = fd
@@ -76,9 +81,8 @@ export class Lines {
 
   private send(chunk: Buffer, from: number): void {
     Fs.write(this.fd, chunk, from, (error, written) => {
-      if ((error as NodeJS.ErrnoException | null)?.code === "EAGAIN") {
-        setTimeout(() => this.send(chunk, from), 10).unref()
-      } else if (error === null && from + written < chunk.length) this.send(chunk, from + written)
+      if ((error as NodeJS.ErrnoException | null)?.code === "EAGAIN") this.sendLater(chunk.subarray(from))
+      else if (error === null && from + written < chunk.length) this.send(chunk, from + written)
       else {
         this.bytes = this.waiting.reduce((sum, line) => sum + line.length, 0)
         this.next()
@@ -86,15 +90,34 @@ export class Lines {
     })
   }
 
-  // The process ends: now or never.
+  private sendLater(rest: Buffer): void {
+    this.rest = rest
+    setTimeout(() => {
+      this.rest = undefined
+      this.send(rest, 0)
+    }, 10).unref()
+  }
+
+  // The process ends: now or never. What is half written goes first, or lines would be torn.
   private flush(): void {
-    if (this.waiting.length === 0) return
+    if (this.waiting.length === 0 && this.rest === undefined) return
     if (this.post !== undefined) return this.give(this.post)
-    try {
-      Fs.writeSync(this.fd, this.take())
-    } catch {}
+    const chunk = Buffer.concat([this.rest ?? Buffer.alloc(0), Buffer.from(this.take())])
+    let looks = lastPatience
+    for (let from = 0; from < chunk.length && looks > 0;) {
+      try {
+        from += Fs.writeSync(this.fd, chunk, from)
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EAGAIN") return
+        looks--
+        Atomics.wait(moments, 0, 0, 1)
+      }
+    }
   }
 }
+
+// Nobody wakes who waits there.
+const moments = new Int32Array(new SharedArrayBuffer(4))
 
 /** Those of the process; in a worker they are redirected. */
 export const stdout = new Lines(1)

@@ -14,8 +14,21 @@ const versionOf = (url: string | undefined): number | undefined => {
   return version === undefined ? undefined : Number(version)
 }
 
+/**
+ * What a module was imported from, so that another thread imports the same, whatever has become of its files: nothing as yet, or the entry and all
+ * that it imports of its folder. CommonJS is not among it: Node reads that by itself.
+ */
+export interface ModuleFiles {
+  /** As links lead to it. */
+  entry: string | undefined
+  readonly sources: Map<string, { readonly format: string; readonly source: Uint8Array }>
+}
+
 interface Import extends Imported {
   readonly files: Set<string>
+  readonly kept: ModuleFiles
+  /** Whether `kept` was there before. */
+  readonly isAgain: boolean
 }
 
 /** By version: those that are under way, and those that may import something yet. */
@@ -31,9 +44,14 @@ const isBelow = (folder: string, file: string): boolean =>
   && !file.includes(`${Path.sep}node_modules${Path.sep}`)
 
 const resolve: Module.ResolveHookSync = (specifier, context, next) => {
-  const version = versionOf(context.parentURL)
+  const within = versionOf(context.parentURL)
+  const version = within ?? versionOf(specifier)
   const importing = version === undefined ? undefined : imports.get(version)
-  if (importing === undefined) return next(specifier, context)
+  const again = importing?.isAgain === true ? importedBefore(importing, specifier, context.parentURL) : undefined
+  // Node asks for the format later.
+  if (again !== undefined) return { url: versioned(again, version!), format: "module", shortCircuit: true }
+  // The entry is asked for with its version, by this module.
+  if (importing === undefined || within === undefined) return next(specifier, context)
   if (ours.test(specifier)) {
     try {
       return next(specifier, context)
@@ -51,7 +69,35 @@ const resolve: Module.ResolveHookSync = (specifier, context, next) => {
   const file = fileURLToPath(resolved.url)
   if (!isBelow(importing.folder, file)) return resolved
   importing.files.add(file)
-  return { ...resolved, url: `${resolved.url}${resolved.url.includes("?") ? "&" : "?"}${key}=${version}` }
+  return { ...resolved, url: versioned(resolved.url, version!) }
+}
+
+const versioned = (url: string, version: number): string =>
+  versionOf(url) === version ? url : `${url}${url.includes("?") ? "&" : "?"}${key}=${version}`
+
+/** Its URL, if it is among what was imported the first time; its file may be gone. */
+const importedBefore = ({ files, kept: { sources } }: Import, specifier: string, parent: string | undefined) => {
+  if (!/^(?:\.{0,2}\/|file:)/.test(specifier)) return undefined
+  const url = new URL(specifier, parent)
+  const file = fileURLToPath(url)
+  if (!sources.has(file)) return undefined
+  files.add(file)
+  return url.href
+}
+
+const load: Module.LoadHookSync = (url, context, next) => {
+  const version = url.startsWith("file:") ? versionOf(url) : undefined
+  const importing = version === undefined ? undefined : imports.get(version)
+  if (importing === undefined) return next(url, context)
+  const { isAgain, kept: { sources } } = importing
+  const file = fileURLToPath(url)
+  const before = isAgain ? sources.get(file) : undefined
+  if (before !== undefined) return { ...before, source: Buffer.from(before.source), shortCircuit: true }
+  const loaded = next(url, context)
+  if (!isAgain && loaded.format !== "commonjs" && loaded.source !== undefined && loaded.source !== null) {
+    sources.set(file, { format: loaded.format!, source: new Uint8Array(Buffer.from(loaded.source as Uint8Array)) })
+  }
+  return loaded
 }
 
 // What an import that never ends waits for, nobody knows.
@@ -59,18 +105,20 @@ const patience = "30 seconds"
 
 /**
  * Imports a module, and what it imports of its own folder, anew; whatever thread this is. `read` is told of all files of it, whether the
- * import fails or not.
+ * import fails or not. It is imported from `kept` if that has it; else that has it from now on.
  */
 export const importAnew = (
   file: string,
-  read: (files: ReadonlySet<string>) => void
+  read: (files: ReadonlySet<string>) => void,
+  kept: ModuleFiles = { entry: undefined, sources: new Map() }
 ): Effect.Effect<{ readonly exports: object; readonly imported: Imported }, ConfigError> =>
   Effect.suspend(() => {
-    const real = Fs.realpathSync(file)
+    const isAgain = kept.entry !== undefined
+    const real = kept.entry ??= Fs.realpathSync(file)
     const version = ++versions
-    const imported: Import = { file, folder: Path.dirname(real), files: new Set([real]) }
+    const imported: Import = { file, folder: Path.dirname(real), files: new Set([real]), kept, isAgain }
     imports.set(version, imported)
-    hooks ??= Module.registerHooks({ resolve })
+    hooks ??= Module.registerHooks({ resolve, load })
     const url = pathToFileURL(real)
     url.searchParams.set(key, String(version))
     const importing = Effect.tryPromise({

@@ -1,3 +1,4 @@
+import type { ModuleFiles } from "./ModuleImport.ts"
 import { readRegularFile } from "./readRegularFile.ts"
 
 /** Reads a whole file, by its absolute path; throws if it can't. */
@@ -9,10 +10,11 @@ export const fromDisk: Read = readRegularFile
 export type Files = ReadonlyMap<string, Uint8Array | string>
 
 /** Reads from the disk, each file once, and keeps what was there: whoever reads from that reads the same. */
-export const recording = (): { readonly read: Read; readonly files: Files } => {
+export const recording = (): { readonly read: Read; readonly files: Files; readonly module: ModuleFiles } => {
   const files = new Map<string, Uint8Array | string>()
   return {
     files,
+    module: { entry: undefined, sources: new Map() },
     read: (path) => {
       if (!files.has(path)) {
         try {

@@ -71,7 +71,7 @@ export const serve = (
             current = generation
             open = changed.ports
             use(current)
-            yield* generation.resize
+            yield* generation.after(old)
             yield* old.retire()
           }),
           abort: Effect.andThen(changed.abort, generation.close())

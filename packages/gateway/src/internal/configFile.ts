@@ -6,7 +6,7 @@ import * as Path from "node:path"
 import { fromData, type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { type ConfigModule, isConfigModule } from "../ConfigModule.ts"
-import { importAnew } from "./ModuleImport.ts"
+import { importAnew, type ModuleFiles } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
 import { fromDisk, type Read } from "./Read.ts"
 import { thrownBy } from "./thrown.ts"
@@ -90,16 +90,17 @@ const definitionIn = (exports: object): Pick<ConfigModule, "config" | "middlewar
   return { config, middleware, routes }
 }
 
-const readModule = (file: string): Effect.Effect<Loaded, ConfigError> =>
+const readModule = (file: string, kept: ModuleFiles | undefined): Effect.Effect<Loaded, ConfigError> =>
   Effect.gen(function*() {
     try {
-      Fs.accessSync(file, Fs.constants.R_OK)
+      if (kept?.entry === undefined) Fs.accessSync(file, Fs.constants.R_OK)
     } catch (cause) {
       return yield* refuse(file, `it can't be read: ${(cause as Error).message}`)
     }
-    const { exports, imported } = yield* importAnew(file, (files) => {
+    const read = (files: ReadonlySet<string>) => {
       filesRead.set(file, new Set([...filesRead.get(file) ?? [], ...files]))
-    })
+    }
+    const { exports, imported } = yield* importAnew(file, read, kept)
     // What is exported may throw as soon as somebody looks at it.
     const defined = yield* Effect.try({
       try: () => definitionIn(exports),
@@ -113,13 +114,17 @@ const readModule = (file: string): Effect.Effect<Loaded, ConfigError> =>
 
 const modules = /\.m?[jt]s$/i
 
-const readConfigFile = (file: string, read: Read): Effect.Effect<Loaded, ConfigError> => {
-  if (modules.test(file)) return readModule(file)
+const readConfigFile = (
+  file: string,
+  read: Read,
+  kept: ModuleFiles | undefined
+): Effect.Effect<Loaded, ConfigError> => {
+  if (modules.test(file)) return readModule(file, kept)
   return /\.c[jt]s$/i.test(file)
     ? Effect.fail(refuse(file, "a config module is an ES module: .ts, .mts, .js or .mjs"))
     : readText(file, read)
 }
 
-/** The file's config, with the files that it names. Each thread that runs a module imports it by itself. */
-export const loadPlan = (file: string, read: Read = fromDisk): Effect.Effect<Plan, ConfigError> =>
-  Effect.flatMap(readConfigFile(file, read), (loaded) => planOf(loaded, readFrom(file, read)))
+/** The file's config, with the files that it names. Each thread that runs a module imports it by itself, from what another one has kept of it. */
+export const loadPlan = (file: string, read: Read = fromDisk, kept?: ModuleFiles): Effect.Effect<Plan, ConfigError> =>
+  Effect.flatMap(readConfigFile(file, read, kept), (loaded) => planOf(loaded, readFrom(file, read)))

@@ -82,8 +82,8 @@ export interface RunOptions {
 /** What several threads are to read is read once. */
 const load = (file: string): Effect.Effect<Sourced, ConfigError> =>
   Effect.suspend(() => {
-    const { files, read } = recording()
-    return Effect.map(loadPlan(file, read), (plan) => ({ plan, files }))
+    const { files, module, read } = recording()
+    return Effect.map(loadPlan(file, read, module), (plan) => ({ plan, files, module }))
   })
 
 /** Runs the gateway of a file until it is interrupted, and changes it on SIGHUP. */

@@ -22,6 +22,7 @@ import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { type Silence, silenceOf, type Watched } from "./Silence.ts"
 import { soon } from "./soon.ts"
+import { mayBeWhole, wholeOf } from "./wholeBody.ts"
 
 const interrupted = Exit.interrupt()
 
@@ -38,6 +39,7 @@ const mostInterim = 100
 export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, Cargo {
   lane: Lane | undefined = undefined
   quiet = 0
+  place = 0
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Origin
@@ -69,6 +71,13 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       this.client.abandon()
       return this.end(interrupted)
     }
+    // Node is in the midst of what has come from the client, and may have all of a small body behind the head.
+    if (mayBeWhole(this.request)) soon(() => this.begin())
+    else this.begin()
+  }
+
+  private begin(): void {
+    if (this.over) return
     this.begun = true
     this.origin.begin((dispatcher) => this.dispatch(dispatcher))
   }
@@ -289,6 +298,8 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   }
 
   private requestBody(): Readable | Uint8Array | null {
+    const whole = wholeOf(this.request, this.client.request)
+    if (whole !== undefined) return whole
     const body = bodyOf(this.request, this.client.request)
     if (body instanceof Readable) this.sending = body
     return body

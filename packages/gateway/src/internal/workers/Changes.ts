@@ -19,7 +19,9 @@ export class Changes {
     const kept = this.kept.get(group) ?? { pool: {}, circuits: new Map() }
     this.kept.set(group, kept)
     kept.pool = { ...kept.pool, ...pool }
-    if (circuit !== undefined) kept.circuits.set(circuit.key, circuit)
+    // One that nobody forces is as it is from the beginning.
+    if (circuit?.to === "auto") kept.circuits.delete(circuit.key)
+    else if (circuit !== undefined) kept.circuits.set(circuit.key, circuit)
   }
 
   get all(): ReadonlyArray<Change> {

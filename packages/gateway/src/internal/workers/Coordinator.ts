@@ -8,6 +8,7 @@ import type { Config } from "../../ConfigSchema.ts"
 import type { Gateway } from "../../Gateway.ts"
 import { adminAnswer } from "../admin.ts"
 import { Listeners } from "../Listening.ts"
+import type { ModuleFiles } from "../ModuleImport.ts"
 import type { Plan } from "../Plan.ts"
 import { all } from "../Prepared.ts"
 import type { LogFormat } from "../ProgramLog.ts"
@@ -16,7 +17,7 @@ import { whereOf } from "../where.ts"
 import { areFree, canShare, type NoWorkers } from "./addresses.ts"
 import { operationsOfAll } from "./operationsOfAll.ts"
 import type { Refusal } from "./protocol.ts"
-import { Workers } from "./Workers.ts"
+import { Workers, type WorkersOptions } from "./Workers.ts"
 import type { WorkerGone } from "./WorkerThread.ts"
 
 // Those of the file; what a route has that names none is not among them.
@@ -26,6 +27,7 @@ const mostGroups = 10_000
 export interface Sourced {
   readonly plan: Plan
   readonly files: Files
+  readonly module: ModuleFiles
 }
 
 export interface CoordinatorOptions {
@@ -35,11 +37,12 @@ export interface CoordinatorOptions {
   readonly load: Effect.Effect<Sourced, ConfigError>
   /** Is told of each config that was changed to. */
   readonly took: (config: Config) => Effect.Effect<void>
+  readonly look?: WorkersOptions["look"]
 }
 
 /** Has workers serve a config, and lets operators in. With the scope the workers drain, and end. */
 export const coordinate = (
-  { first, format, load, took, workers: count }: CoordinatorOptions
+  { first, format, load, look, took, workers: count }: CoordinatorOptions
 ): Effect.Effect<Gateway, ConfigError | CannotListen | NoWorkers | Refusal | WorkerGone, Scope.Scope> =>
   Effect.gen(function*() {
     yield* canShare(count)
@@ -47,7 +50,7 @@ export const coordinate = (
     const limits = SharedLimits.make({ members: count, maxGroups: mostGroups })
     // A worker that takes the place of another one does so with a config that runs.
     const one = yield* Semaphore.make(1)
-    const workers = new Workers({ count, first, format, limits, lock: Semaphore.withPermit(one) })
+    const workers = new Workers({ count, first, format, limits, look, lock: Semaphore.withPermit(one) })
 
     const reload: Gateway["reload"] = Effect.uninterruptible(Semaphore.withPermit(
       one,

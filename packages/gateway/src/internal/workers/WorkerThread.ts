@@ -2,13 +2,15 @@ import type { GroupEvents } from "@blackgate/core"
 import * as Data from "effect/Data"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import { Worker } from "node:worker_threads"
+import { inspect } from "node:util"
+import { Worker, type WorkerOptions } from "node:worker_threads"
 import { stderr, stdout } from "../Lines.ts"
 import type { Ports } from "../Listening.ts"
 import {
   type Asks,
   type Beginning,
   fromWire,
+  isWord,
   type Question,
   type Refusal,
   type Word,
@@ -33,47 +35,87 @@ export interface Listens {
 // Where this program is compiled, and where it is not.
 const entry = new URL(import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js", import.meta.url)
 
+/** Starts a thread that speaks as a worker does. It throws if the system has no room for one more. */
+export type StartThread = (options: WorkerOptions) => Worker
+const startThread: StartThread = (options) => new Worker(entry, options)
+
+/** How a worker is to be looked after. */
+export interface Care {
+  readonly happened: (events: ReadonlyArray<GroupEvents.Event>) => void
+  /** How many milliseconds lie between two looks at its pulse, and after how many of them without one it is taken for dead. */
+  readonly look: { readonly every: number; readonly atMost: number }
+  readonly startThread?: StartThread | undefined
+}
+
 /** A worker, as the coordinator sees it. */
 export class WorkerThread {
   readonly name: string
   readonly ended = Deferred.makeUnsafe<Ending>()
   /** That it listens, or why it does not. */
   readonly listens = Deferred.makeUnsafe<Listens, Refusal | WorkerGone>()
+  /** It has ended, or can't do anything any more but that. */
+  isOver = false
   private readonly thread: Worker
   private readonly asked = new Map<number, (answer: Effect.Effect<unknown, Refusal | WorkerGone>) => void>()
-  private readonly happened: (events: ReadonlyArray<GroupEvents.Event>) => void
+  private readonly care: Care
   private readonly underWay: Int32Array
+  private readonly beats: Int32Array
   private error: Error | undefined
-  private isOver = false
   private next = 0
+  private seen = 0
+  private silent = 0
 
-  constructor(
-    beginning: Omit<Beginning, "underWay">,
-    happened: (events: ReadonlyArray<GroupEvents.Event>) => void
-  ) {
+  constructor(beginning: Omit<Beginning, "underWay" | "pulse">, care: Care) {
     const { worker } = beginning
     this.name = `worker ${worker}`
-    this.happened = happened
+    this.care = care
     const underWay = new SharedArrayBuffer(4)
+    const beats = new SharedArrayBuffer(4)
     this.underWay = new Int32Array(underWay)
-    const workerData: Beginning = { ...beginning, underWay }
-    this.thread = new Worker(entry, { name: this.name, workerData })
-    this.thread.on("message", (word: Word) => this.hear(word))
-    this.thread.on("messageerror", (error) => {
-      this.error ??= error
-      void this.thread.terminate()
+    this.beats = new Int32Array(beats)
+    const workerData: Beginning = { ...beginning, underWay, pulse: { beats, every: care.look.every } }
+    this.thread = (care.startThread ?? startThread)({ name: this.name, workerData })
+    this.thread.on("message", (word: unknown) => {
+      if (isWord(word)) this.hear(word)
     })
-    this.thread.on("error", (error) => {
-      this.error = error instanceof Error ? error : new WorkerDefect(String(error))
+    this.thread.on("messageerror", (error) => this.fail(error))
+    this.thread.on("error", (thrown) => {
+      this.error ??= errorOf(thrown)
     })
     this.thread.once("exit", (code) => {
-      this.isOver = true
-      const gone = this.gone(`has ended ${this.error === undefined ? `with ${code}` : `by ${this.error.message}`}`)
-      Deferred.doneUnsafe(this.listens, gone)
-      for (const answer of this.asked.values()) answer(gone)
-      this.asked.clear()
+      this.over(this.error === undefined ? `has ended with ${code}` : `has ended: ${this.error.message}`)
       Deferred.doneUnsafe(this.ended, Effect.succeed({ code, error: this.error }))
     })
+  }
+
+  /** Ends it, for a reason; nobody waits for its answers any more. */
+  fail(error: Error): void {
+    if (this.isOver) return
+    this.error ??= error
+    this.over(`has been ended: ${error.message}`)
+    void this.thread.terminate()
+  }
+
+  /**
+   * Has it ended if its event loop is blocked for too long. That is counted in looks, not in time: who looks may have been held up itself. Before
+   * its first beat it has not begun yet.
+   */
+  look(): void {
+    const beats = Atomics.load(this.beats, 0)
+    const { look: { atMost, every } } = this.care
+    this.silent = beats === this.seen && beats !== 0 ? this.silent + 1 : 0
+    this.seen = beats
+    if (this.silent < atMost) return
+    this.fail(withoutStack(`it has hung for ${(atMost * every) / 1000} s: something in it does not end`))
+  }
+
+  private over(why: string): void {
+    if (this.isOver) return
+    this.isOver = true
+    const gone = this.gone(why)
+    Deferred.doneUnsafe(this.listens, gone)
+    for (const answer of this.asked.values()) answer(gone)
+    this.asked.clear()
   }
 
   private gone(why: string): Effect.Effect<never, WorkerGone> {
@@ -90,7 +132,7 @@ export class WorkerThread {
       case "cannot":
         return void Deferred.doneUnsafe(this.listens, failed(fromWire(word.error)))
       case "happened":
-        return this.happened(word.events)
+        return this.care.happened(word.events)
       case "answer":
         return this.settle(word.id, Effect.succeed(word.value))
       case "refusal":
@@ -107,7 +149,7 @@ export class WorkerThread {
   ask<K extends keyof Asks>(
     ask: K,
     value: Asks[K][0],
-    patience: "5 seconds" | "60 seconds" = "5 seconds"
+    patience: "5 seconds" | "2 minutes" = "5 seconds"
   ): Effect.Effect<Asks[K][1], Refusal | WorkerGone> {
     return Effect.callback<Asks[K][1], Refusal | WorkerGone>((resume) => {
       if (this.isOver) return resume(this.gone("has ended"))
@@ -129,6 +171,21 @@ export class WorkerThread {
     void this.thread.terminate()
     return Effect.asVoid(Deferred.await(this.ended))
   })
+}
+
+const withoutStack = (message: string): WorkerDefect => {
+  const error = new WorkerDefect(message)
+  return Object.assign(error, { stack: `${error.name}: ${message}` })
+}
+
+/** What it has thrown may be anything, and have been made to be no text. */
+const errorOf = (thrown: unknown): Error => {
+  try {
+    if (thrown instanceof Error && typeof thrown.message === "string") return thrown
+    return withoutStack(typeof thrown === "string" ? thrown : inspect(thrown, { depth: 1, breakLength: Infinity }))
+  } catch {
+    return withoutStack("it has thrown something that can't be shown")
+  }
 }
 
 const failed = (error: Refusal | WorkerDefect): Effect.Effect<never, Refusal> =>

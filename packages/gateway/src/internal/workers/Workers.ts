@@ -3,7 +3,7 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
+import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
 import type { Ports } from "../Listening.ts"
 import type { Plan } from "../Plan.ts"
@@ -11,14 +11,18 @@ import type { Prepared } from "../Prepared.ts"
 import type { LogFormat } from "../ProgramLog.ts"
 import { Changes } from "./Changes.ts"
 import type { Sourced } from "./Coordinator.ts"
-import type { Asks, Refusal } from "./protocol.ts"
+import { type Asks, type Refusal, WorkerDefect } from "./protocol.ts"
 import { Readers } from "./Readers.ts"
-import { type Ending, WorkerGone, WorkerThread } from "./WorkerThread.ts"
+import { type Care, type Ending, type StartThread, WorkerGone, WorkerThread } from "./WorkerThread.ts"
 
 // How long a dead worker's place stays empty: longer each time, unless the last one has lived for a while.
 const shortestPause = 100
 const longestPause = 10_000
 const aWhile = 10_000
+
+// How often it is looked whether the workers' loops turn, and after how many looks in vain one is taken for dead: a config of 10,000 routes
+// is read in a few seconds.
+const looks = { every: 1000, atMost: 30 }
 
 // To drain takes as long as the config says, and then some.
 const grace = 5000
@@ -37,6 +41,9 @@ export interface WorkersOptions {
   readonly limits: SharedArrayBuffer
   /** One thing at a time: a reload, or a worker that takes the place of another one, or a change of a group. */
   readonly lock: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** 30 looks, a second apart, where nothing is said of it. */
+  readonly look?: Care["look"] | undefined
+  readonly startThread?: StartThread | undefined
 }
 
 /** The threads that serve, each with its place: whoever dies is replaced. */
@@ -49,10 +56,15 @@ export class Workers {
   private readonly options: WorkersOptions
   private readonly places: Array<WorkerThread | undefined>
   private current: Sourced
+  /** Those that are looked after, in a place or not. */
+  private readonly threads = new Set<WorkerThread>()
+  private readonly care: Care
   private draining = false
 
   constructor(options: WorkersOptions) {
     this.options = options
+    const { look = looks, startThread } = options
+    this.care = { look, startThread, happened: (events) => this.readers.happened(events) }
     this.lock = options.lock
     this.current = options.first
     this.places = Array.from({ length: options.count }, () => undefined)
@@ -65,7 +77,9 @@ export class Workers {
 
   /** Those that live, by their places. */
   get alive(): ReadonlyArray<readonly [place: number, thread: WorkerThread]> {
-    return this.places.flatMap((thread, place) => thread === undefined ? [] : [[place, thread] as const])
+    return this.places.flatMap((thread, place) =>
+      thread === undefined || thread.isOver ? [] : [[place, thread] as const]
+    )
   }
 
   readonly areReady: Effect.Effect<boolean> = Effect.suspend(() =>
@@ -91,31 +105,58 @@ export class Workers {
 
   /** Starts them. With the scope they drain. */
   readonly start: Effect.Effect<void, Refusal | WorkerGone, Scope.Scope> = Effect.gen({ self: this }, function*() {
+    // To the end of the drain.
+    yield* Effect.forkScoped(this.lookAfter)
     yield* Effect.addFinalizer(() => this.drain)
     const begin = (place: number) => Effect.andThen(this.fill(place), Effect.forkScoped(this.watch(place)))
     const [first, ...others] = this.places.keys()
     yield* firstThen(this.plan, begin(first!), () => Effect.forEach(others, begin, atOnce))
   })
 
+  /** Ends those that hang. */
+  private readonly lookAfter: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
+    for (const thread of this.threads) {
+      if (thread.isOver) this.threads.delete(thread)
+      else thread.look()
+    }
+    return Effect.sleep(this.care.look.every)
+  }))
+
   /** Puts a new worker into a place, as soon as it listens. */
   private fill(place: number): Effect.Effect<void, Refusal | WorkerGone> {
-    return Effect.uninterruptibleMask((restore) => {
-      const { format, limits } = this.options
-      const { files, plan } = this.current
-      const source = { file: plan.loaded.file, files, ports: this.ports }
-      const thread = new WorkerThread({ worker: place + 1, limits, format, source }, this.readers.happened)
-      const begin = Effect.gen({ self: this }, function*() {
-        const { addresses, ports } = yield* Effect.timeoutOrElse(Deferred.await(thread.listens), {
-          duration: "60 seconds",
-          orElse: () => Effect.fail(new WorkerGone({ message: `${thread.name} does not come to listen` }))
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function*() {
+        const thread = yield* this.begin(place)
+        const begun = Effect.gen({ self: this }, function*() {
+          const { addresses, ports } = yield* Effect.timeoutOrElse(Deferred.await(thread.listens), {
+            duration: "2 minutes",
+            orElse: () => Effect.fail(new WorkerGone({ message: `${thread.name} does not come to listen` }))
+          })
+          this.ports = ports
+          this.addresses = addresses
+          this.places[place] = thread
+          // Whoever reads from now on asks for it.
+          if (this.readers.areThere) yield* Effect.ignore(thread.ask("tell", true))
         })
-        for (const change of this.changes.all) yield* Effect.ignore(thread.ask("change", change))
-        if (this.readers.areThere) yield* Effect.ignore(thread.ask("tell", true))
-        this.ports = ports
-        this.addresses = addresses
-        this.places[place] = thread
+        yield* Effect.onError(restore(begun), () => Effect.andThen(thread.terminate, this.release(place)))
       })
-      return Effect.onError(restore(begin), () => Effect.andThen(thread.terminate, this.release(place)))
+    )
+  }
+
+  private begin(place: number): Effect.Effect<WorkerThread, WorkerGone> {
+    const { format, limits } = this.options
+    const { files, module, plan } = this.current
+    const source = { file: plan.loaded.file, files, module, ports: this.ports }
+    return Effect.try({
+      try: () => {
+        const thread = new WorkerThread(
+          { worker: place + 1, limits, format, source, changes: this.changes.all },
+          this.care
+        )
+        this.threads.add(thread)
+        return thread
+      },
+      catch: (cause) => new WorkerGone({ message: `worker ${place + 1} can't be started: ${String(cause)}` })
     })
   }
 
@@ -130,9 +171,11 @@ export class Workers {
       Effect.gen({ self: this }, function*() {
         yield* Effect.sleep(pause)
         pause = Math.min(2 * pause, longestPause)
-        const filled = yield* Effect.result(this.lock(this.fill(place)))
-        if (Result.isSuccess(filled)) return
-        yield* Effect.logError(`worker ${place + 1} can't be replaced yet: ${filled.failure.message}`)
+        const filled = yield* Effect.exit(this.lock(this.fill(place)))
+        if (Exit.isSuccess(filled)) return
+        // Whatever it was: a place that nobody looks after stays empty.
+        const why = Cause.squash(filled.cause)
+        yield* Effect.logError(`worker ${place + 1} can't be replaced yet: ${why instanceof Error ? why.message : why}`)
         yield* refill()
       })
     return Effect.forever(Effect.gen({ self: this }, function*() {
@@ -150,15 +193,14 @@ export class Workers {
   /** Has all of them build a config beside the one that runs: all can, or none does. To be run one at a time. */
   prepare(next: Sourced): Effect.Effect<Prepared, Refusal | WorkerGone> {
     return Effect.gen({ self: this }, function*() {
+      if (this.draining) return yield* new WorkerGone({ message: "the program is about to end" })
       const threads = this.alive.map(([, thread]) => thread)
-      const each = (ask: "commit" | "abort") =>
-        Effect.forEach(threads, (thread) => Effect.result(thread.ask(ask, undefined, "60 seconds")), {
-          concurrency: "unbounded"
-        })
-      const { files, plan: { loaded: { file } } } = next
+      const { files, module, plan: { loaded: { file } } } = next
       const known = this.ports
       const prepare = (thread: WorkerThread, ports: Ports) =>
-        thread.ask("prepare", { file, files, ports }, "60 seconds")
+        thread.ask("prepare", { file, files, module, ports }, "2 minutes")
+      // It is done before whatever is asked next, and nobody need wait for one that is busy.
+      const abort = Effect.forEach(threads, (thread) => Effect.exit(thread.ask("abort", undefined)), atOnce)
       const [first, ...others] = threads
       // Who takes a place from now on does so when this is over.
       const prepared = first === undefined
@@ -169,19 +211,28 @@ export class Workers {
             prepare(first, known),
             (ports = known) => Effect.forEach(others, (each) => prepare(each, ports), atOnce)
           ),
-          () => each("abort")
+          () => abort
         )
-      return {
-        commit: Effect.gen({ self: this }, function*() {
-          const answers = yield* each("commit")
-          this.changes.reloaded(this.plan, next.plan)
-          this.current = next
-          this.ports = prepared
-          const committed = answers.find(Result.isSuccess)
-          if (committed !== undefined) this.addresses = committed.success as ReadonlyArray<string>
-        }),
-        abort: Effect.asVoid(each("abort"))
-      }
+      return { commit: this.commit(threads, next, prepared), abort }
+    })
+  }
+
+  private commit(threads: ReadonlyArray<WorkerThread>, next: Sourced, prepared: Ports): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      yield* Effect.forEach(threads, (thread) =>
+        Effect.matchCause(thread.ask("commit", undefined, "2 minutes"), {
+          onSuccess: (addresses) => {
+            this.addresses = addresses
+          },
+          // The others have changed, and so does the one that takes its place.
+          onFailure: (cause) => {
+            const why = Cause.squash(cause)
+            thread.fail(new WorkerDefect(`it could not change to the new config: ${String(why)}`, { cause: why }))
+          }
+        }), atOnce)
+      this.changes.reloaded(this.plan, next.plan)
+      this.current = next
+      this.ports = prepared
     })
   }
 
@@ -192,18 +243,18 @@ export class Workers {
         Number(drainDelay) + Number(drainTimeout)
       )
     )
-    return Effect.forEach(
-      this.alive,
-      ([, thread]) =>
-        Effect.all([
-          Effect.ignore(thread.ask("drain", undefined)),
-          Effect.timeoutOrElse(Effect.interruptible(Effect.asVoid(Deferred.await(thread.ended))), {
-            duration: longest + grace,
-            orElse: () => thread.terminate
-          })
-        ], atOnce),
-      { concurrency: "unbounded", discard: true }
-    )
+    const drain = (place: number) => {
+      const thread = this.places[place]
+      return thread === undefined ? Effect.void : Effect.all([
+        Effect.ignore(thread.ask("drain", undefined)),
+        Effect.timeoutOrElse(Effect.interruptible(Effect.asVoid(Deferred.await(thread.ended))), {
+          duration: longest + grace,
+          orElse: () => thread.terminate
+        })
+      ], atOnce)
+    }
+    // What one has that has not ended as it should is for those who wait in the others yet.
+    return Effect.forEach(this.places.keys(), (place) => Effect.andThen(drain(place), this.release(place)), atOnce)
   })
 }
 

@@ -17,12 +17,17 @@ const listen = (options: Net.ListenOptions): Effect.Effect<void, NodeJS.ErrnoExc
     server.listen(options, () => server.close(() => resume(Effect.void)))
   })
 
+// What systems say that can't: libuv where it knows of none, Linux before 3.9.
+const unsupported = new Set(["ENOTSUP", "EINVAL", "ENOPROTOOPT"])
+
 /** Finds out whether several threads can listen on one address. */
-export const canShare = (workers: number): Effect.Effect<void, NoWorkers> =>
-  Effect.mapError(listen({ host: "127.0.0.1", port: 0, reusePort: true }), ({ code, message }) =>
+export const canShare = (workers: number, tryTo: typeof listen = listen): Effect.Effect<void, NoWorkers> =>
+  Effect.mapError(tryTo({ host: "127.0.0.1", port: 0, reusePort: true }), ({ code, message }) =>
     new NoWorkers({
-      message: `--workers ${workers} is not possible here: this system does not let several threads listen on one port `
-        + `(${code ?? message}); --workers 1 is`
+      message: unsupported.has(code ?? "")
+        ? `--workers ${workers} is not possible here: this system does not let several threads listen on one port `
+          + `(${code}); --workers 1 is`
+        : `--workers ${workers}: it can't be found out whether several threads can listen on one port: ${message}`
     }))
 
 /**

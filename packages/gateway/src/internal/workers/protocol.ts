@@ -1,6 +1,6 @@
 /**
- * What the coordinator and its workers say to each other: plain data, as `postMessage` clones it. Both ends are of one program, so
- * nothing of it is checked.
+ * What the coordinator and its workers say to each other: plain data, as `postMessage` clones it. Both ends are of one program, so no more of it is
+ * checked than that it is theirs: a worker runs modules of others too, which may post whatever they like.
  */
 import type { GroupEvents, GroupSnapshot } from "@blackgate/core"
 import type * as Metric from "effect/Metric"
@@ -9,6 +9,7 @@ import { NoSuchGroup, Refused } from "../../AdminApi.ts"
 import { CannotListen } from "../../CannotListen.ts"
 import { ConfigError, type Problem } from "../../ConfigError.ts"
 import type { Ports } from "../Listening.ts"
+import type { ModuleFiles } from "../ModuleImport.ts"
 import type { LogFormat } from "../ProgramLog.ts"
 import type { Files } from "../Read.ts"
 
@@ -16,6 +17,7 @@ import type { Files } from "../Read.ts"
 interface Source {
   readonly file: string
   readonly files: Files
+  readonly module: ModuleFiles
   /** What listeners have that may have any port. */
   readonly ports: Ports
 }
@@ -30,6 +32,15 @@ export interface Beginning {
   readonly underWay: SharedArrayBuffer
   readonly format: LogFormat | undefined
   readonly source: Source
+  /** What operators have changed of its groups. */
+  readonly changes: ReadonlyArray<Change>
+  readonly pulse: Pulse
+}
+
+/** How the coordinator knows that the event loop of a worker is not blocked: there a number grows, every so many milliseconds. */
+export interface Pulse {
+  readonly beats: SharedArrayBuffer
+  readonly every: number
 }
 
 /** What a worker is asked, and what it answers. */
@@ -69,6 +80,29 @@ export type Word =
   | { readonly _tag: "refusal"; readonly id: number; readonly error: WireError }
   | { readonly _tag: "lines"; readonly to: "stdout" | "stderr"; readonly text: string }
   | { readonly _tag: "happened"; readonly events: ReadonlyArray<GroupEvents.Event> }
+
+/** Whether a worker of this program has said that, and not some other program that runs in its thread. */
+export const isWord = (said: unknown): said is Word => {
+  if (typeof said !== "object" || said === null) return false
+  const { _tag, addresses, error, events, id, ports, text, to } = said as { readonly [key: string]: unknown }
+  const isError = typeof error === "object" && error !== null && "_tag" in error
+  switch (_tag) {
+    case "listens":
+      return Array.isArray(addresses) && typeof ports === "object" && ports !== null
+    case "cannot":
+      return isError
+    case "answer":
+      return typeof id === "number"
+    case "refusal":
+      return typeof id === "number" && isError
+    case "lines":
+      return (to === "stdout" || to === "stderr") && typeof text === "string"
+    case "happened":
+      return Array.isArray(events)
+    default:
+      return false
+  }
+}
 
 /** An error, without its class. */
 export type WireError =

@@ -24,9 +24,13 @@ import { Sentry } from "../Sentry.ts"
 import { serve, type Serving } from "../Serving.ts"
 import { type Asks, type Beginning, type Question, toWire, type Word } from "./protocol.ts"
 
-const { format, limits, source: first, underWay, worker } = workerData as Beginning
+const { changes, format, limits, pulse, source: first, underWay, worker } = workerData as Beginning
 const port = parentPort!
 const say = (word: Word): void => port.postMessage(word)
+
+// As long as this loop turns.
+const beats = new Int32Array(pulse.beats)
+setInterval(() => Atomics.add(beats, 0, 1), pulse.every).unref()
 
 // As many as the coordinator would keep, too.
 const mostUnderWay = 4 * 1024 * 1024
@@ -66,8 +70,9 @@ const answering = (serving: Serving, drained: Effect.Effect<void>): Answering =>
       prepared = undefined
       return taken === undefined ? Effect.void : use(taken)
     }))
+  const inTurn = Semaphore.withPermit(Semaphore.makeUnsafe(1))
   const tell = (on: boolean) =>
-    Effect.gen(function*() {
+    inTurn(Effect.gen(function*() {
       if (telling !== undefined) yield* Fiber.interrupt(telling)
       telling = undefined
       if (!on) return
@@ -76,11 +81,11 @@ const answering = (serving: Serving, drained: Effect.Effect<void>): Answering =>
         (events) => Effect.sync(() => say({ _tag: "happened", events }))
       )
       telling = yield* Effect.forkDetach(told, { startImmediately: true })
-    })
+    }))
   return {
-    prepare: ({ file, files, ports }) =>
+    prepare: ({ file, files, module, ports }) =>
       inOrder(Effect.gen(function*() {
-        const plan = yield* loadPlan(file, fromFiles(files))
+        const plan = yield* loadPlan(file, fromFiles(files), module)
         const change = yield* serving.prepare(plan, ports)
         prepared = { change, config: plan.loaded.config }
         return change.ports
@@ -115,7 +120,7 @@ const answer = (answers: Answering, { ask, id, value }: Question): Effect.Effect
   )
 
 const program = Effect.scoped(Effect.gen(function*() {
-  const plan = yield* loadPlan(first.file, fromFiles(first.files))
+  const plan = yield* loadPlan(first.file, fromFiles(first.files), first.module)
   yield* apply(plan.loaded.config)
   const alone = yield* Effect.context<never>()
   const serving = yield* serve(plan, {
@@ -128,6 +133,8 @@ const program = Effect.scoped(Effect.gen(function*() {
     Effect.provideService(Alone, alone),
     Effect.provide(SharedLimits.layer(limits, worker - 1))
   )
+  // In the turn in which it has begun to listen: no request comes before.
+  for (const { change, group } of changes) yield* Effect.ignore(changeGroup(serving.groups(), group, change))
   const drain = yield* Deferred.make<void>()
   const answers = answering(serving, Effect.asVoid(Deferred.succeed(drain, undefined)))
   const context = yield* Effect.context<never>()
