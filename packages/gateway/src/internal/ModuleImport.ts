@@ -4,6 +4,7 @@ import * as Module from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { ConfigError } from "../ConfigError.ts"
+import { noQuitting } from "./quitting.ts"
 import { type Imported, thrownBy } from "./thrown.ts"
 
 // Node keeps what was imported by its URL, for good: what is to be imported anew gets another one.
@@ -120,10 +121,11 @@ export const importAnew = (
     hooks ??= Module.registerHooks({ resolve, load })
     const url = pathToFileURL(real)
     url.searchParams.set(key, String(version))
-    return Effect.tryPromise({
+    const importing = Effect.tryPromise({
       try: () => import(url.href) as Promise<object>,
       catch: (thrown) => thrownBy(imported, "it can't be imported: ", thrown)
-    }).pipe(
+    })
+    return noQuitting(file, "while it was imported", importing).pipe(
       Effect.map((exports) => ({ exports, imported })),
       Effect.timeoutOrElse({
         duration: patience,
