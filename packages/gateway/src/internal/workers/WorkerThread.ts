@@ -47,6 +47,20 @@ export interface Care {
   readonly startThread?: StartThread | undefined
 }
 
+/** Those that have not ended. */
+const running = new Set<WorkerThread>()
+
+// Node waits for the end of its threads before it ends: for ever, if one is in a call of the system that does not return.
+process.once("exit", (code) => {
+  if (![...running].some(({ isStuck }) => isStuck)) return
+  const signal = code === 143 ? "SIGTERM" : code === 130 ? "SIGINT" : "SIGKILL"
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+})
+
+// Looks in vain, after which it would not end with the process, or has not ended though it was told to.
+const aFew = 5
+
 /** A worker, as the coordinator sees it. */
 export class WorkerThread {
   readonly name: string
@@ -75,6 +89,7 @@ export class WorkerThread {
     this.beats = new Int32Array(beats)
     const workerData: Beginning = { ...beginning, underWay, pulse: { beats, every: care.look.every } }
     this.thread = (care.startThread ?? startThread)({ name: this.name, workerData })
+    running.add(this)
     this.thread.on("message", (word: unknown) => {
       if (isWord(word)) this.hear(word)
     })
@@ -83,6 +98,7 @@ export class WorkerThread {
       this.error ??= errorOf(thrown)
     })
     this.thread.once("exit", (code) => {
+      running.delete(this)
       this.over(this.error === undefined ? `has ended with ${code}` : `has ended: ${this.error.message}`)
       Deferred.doneUnsafe(this.ended, Effect.succeed({ code, error: this.error }))
     })
@@ -98,15 +114,26 @@ export class WorkerThread {
 
   /**
    * Has it ended if its event loop is blocked for too long. That is counted in looks, not in time: who looks may have been held up itself. Before
-   * its first beat it has not begun yet.
+   * its first beat it has not begun yet. Answers whether it is to be said now that it can't be ended.
    */
-  look(): void {
+  look(): boolean {
     const beats = Atomics.load(this.beats, 0)
     const { look: { atMost, every } } = this.care
     this.silent = beats === this.seen && beats !== 0 ? this.silent + 1 : 0
     this.seen = beats
-    if (this.silent < atMost) return
-    this.fail(withoutStack(`it has hung for ${(atMost * every) / 1000} s: something in it does not end`))
+    if (this.silent === atMost) {
+      this.fail(withoutStack(`it has hung for ${(atMost * every) / 1000} s: something in it does not end`))
+    }
+    return this.isOver && this.silent === atMost + aFew
+  }
+
+  /** Whether it may be in a call of the system that does not return. */
+  get isStuck(): boolean {
+    return this.silent >= aFew
+  }
+
+  get hasEnded(): boolean {
+    return !running.has(this)
   }
 
   private over(why: string): void {
@@ -166,10 +193,12 @@ export class WorkerThread {
     )
   }
 
-  /** Ends it, whatever it does. */
+  /** Ends it, whatever it does, and waits for that for a while: a call of the system that does not return can't be ended. */
   readonly terminate: Effect.Effect<void> = Effect.suspend(() => {
     void this.thread.terminate()
-    return Effect.asVoid(Deferred.await(this.ended))
+    return Effect.asVoid(
+      Effect.timeoutOption(Effect.interruptible(Deferred.await(this.ended)), "5 seconds")
+    )
   })
 }
 

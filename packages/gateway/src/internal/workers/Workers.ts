@@ -115,11 +115,17 @@ export class Workers {
 
   /** Ends those that hang. */
   private readonly lookAfter: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
+    const stuck: Array<string> = []
     for (const thread of this.threads) {
-      if (thread.isOver) this.threads.delete(thread)
-      else thread.look()
+      if (thread.hasEnded) this.threads.delete(thread)
+      else if (thread.look()) stuck.push(thread.name)
     }
-    return Effect.sleep(this.care.look.every)
+    const said = Effect.forEach(stuck, (name) =>
+      Effect.logError(
+        `${name} can't be ended: it is in a call of the system that does not return, and still listens. `
+          + "Connections that come to it are lost until the program is started anew"
+      ), { discard: true })
+    return Effect.andThen(said, Effect.sleep(this.care.look.every))
   }))
 
   /** Puts a new worker into a place, as soon as it listens. */

@@ -30,7 +30,9 @@ const say = (word: Word): void => port.postMessage(word)
 
 // As long as this loop turns.
 const beats = new Int32Array(pulse.beats)
-setInterval(() => Atomics.add(beats, 0, 1), pulse.every).unref()
+const beat = () => Atomics.add(beats, 0, 1)
+setInterval(beat, pulse.every).unref()
+beat()
 
 // As many as the coordinator would keep, too.
 const mostUnderWay = 4 * 1024 * 1024
