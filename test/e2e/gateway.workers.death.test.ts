@@ -331,7 +331,7 @@ export default defineConfig({
           const status = Effect.promise(() => fetch(`${program.admin}/ready`).then((response) => response.status))
           yield* Effect.repeat(status, { until: (status) => status === 503 })
           for (const signal of signals) yield* program.signal(signal)
-          assert.oneOf(yield* program.ended, endings)
+          assert.include<unknown>([...endings], yield* program.ended)
         }),
       60_000
     )

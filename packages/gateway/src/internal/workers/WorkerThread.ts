@@ -8,6 +8,7 @@ import { stderr, stdout } from "../Lines.ts"
 import type { Ports } from "../Listening.ts"
 import {
   type Asks,
+  Beat,
   type Beginning,
   fromWire,
   isWord,
@@ -58,6 +59,9 @@ process.once("exit", (code) => {
   process.kill(process.pid, signal)
 })
 
+// A config of 10,000 routes and as many groups blocks a loop for eight seconds, where each worker has a core.
+const timesToBuild = 4
+
 // Looks in vain, after which it would not end with the process, or has not ended though it was told to.
 const aFew = 5
 
@@ -78,16 +82,18 @@ export class WorkerThread {
   private next = 0
   private seen = 0
   private silent = 0
+  /** How often it was looked at since it was over. */
+  private looksSince = 0
 
   constructor(beginning: Omit<Beginning, "underWay" | "pulse">, care: Care) {
     const { worker } = beginning
     this.name = `worker ${worker}`
     this.care = care
     const underWay = new SharedArrayBuffer(4)
-    const beats = new SharedArrayBuffer(4)
+    const words = new SharedArrayBuffer(8)
     this.underWay = new Int32Array(underWay)
-    this.beats = new Int32Array(beats)
-    const workerData: Beginning = { ...beginning, underWay, pulse: { beats, every: care.look.every } }
+    this.beats = new Int32Array(words)
+    const workerData: Beginning = { ...beginning, underWay, pulse: { words, every: care.look.every } }
     this.thread = (care.startThread ?? startThread)({ name: this.name, workerData })
     running.add(this)
     this.thread.on("message", (word: unknown) => {
@@ -114,17 +120,20 @@ export class WorkerThread {
 
   /**
    * Has it ended if its event loop is blocked for too long. That is counted in looks, not in time: who looks may have been held up itself. Before
-   * its first beat it has not begun yet. Answers whether it is to be said now that it can't be ended.
+   * its first beat it has not begun yet, and while it builds a config it has more time. Answers whether it is to be said now that it can't be
+   * ended.
    */
   look(): boolean {
-    const beats = Atomics.load(this.beats, 0)
-    const { look: { atMost, every } } = this.care
+    const beats = Atomics.load(this.beats, Beat.count)
+    const { look: { atMost: ordinary, every } } = this.care
+    const atMost = Atomics.load(this.beats, Beat.isBuilding) === 1 ? timesToBuild * ordinary : ordinary
     this.silent = beats === this.seen && beats !== 0 ? this.silent + 1 : 0
     this.seen = beats
-    if (this.silent === atMost) {
-      this.fail(withoutStack(`it has hung for ${(atMost * every) / 1000} s: something in it does not end`))
+    if (this.silent >= atMost) {
+      this.fail(withoutStack(`it has hung for ${(this.silent * every) / 1000} s: something in it does not end`))
     }
-    return this.isOver && this.silent === atMost + aFew
+    if (this.isOver) this.looksSince++
+    return this.looksSince === aFew
   }
 
   /** Whether it may be in a call of the system that does not return. */
@@ -176,7 +185,7 @@ export class WorkerThread {
   ask<K extends keyof Asks>(
     ask: K,
     value: Asks[K][0],
-    patience: "5 seconds" | "2 minutes" = "5 seconds"
+    patience: "5 seconds" | "3 minutes" = "5 seconds"
   ): Effect.Effect<Asks[K][1], Refusal | WorkerGone> {
     return Effect.callback<Asks[K][1], Refusal | WorkerGone>((resume) => {
       if (this.isOver) return resume(this.gone("has ended"))
