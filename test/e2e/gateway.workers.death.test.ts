@@ -98,7 +98,10 @@ describe("a worker that dies", { concurrent: false }, () => {
         "exports.init = () => { throw new Error('no such project') }; exports.captureException = exports.init"
       )
       const dsn = "sentry: { dsn: \"https://key@sentry.example/1\" }\n"
-      yield* program.reload(`log: { access: { format: json } }\n${to(b.url, dsn)}`, /INFO (?:worker \d: )?reloaded|not reloaded/)
+      yield* program.reload(
+        `log: { access: { format: json } }\n${to(b.url, dsn)}`,
+        /INFO (?:worker \d: )?reloaded|not reloaded/
+      )
       assert.match(program.output(), /WARN sentry.dsn is set, but .* can't be used.*: no such project/)
       assert.notMatch(program.output(), /not reloaded|has ended/)
       const [ones, twos] = yield* clientsOfEach(program, 1)
@@ -303,7 +306,9 @@ export default defineConfig({
   )
 
   // Of two signals the system may give either first.
-  for (const [signals, endings] of [[["SIGTERM"], ["SIGKILL"]], [["SIGTERM", "SIGINT"], ["SIGTERM", "SIGINT"]]] as const) {
+  for (
+    const [signals, endings] of [[["SIGTERM"], ["SIGKILL"]], [["SIGTERM", "SIGINT"], ["SIGTERM", "SIGINT"]]] as const
+  ) {
     it.live(
       `one that is in a call that does not return does not keep the program from ending: ${signals.join(", ")}`,
       () =>

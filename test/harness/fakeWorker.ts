@@ -43,7 +43,7 @@ const block = (millis: number) => Atomics.wait(new Int32Array(new SharedArrayBuf
 const meet = (id: number, fault: Fault | undefined, value: unknown) => {
   if (fault === "exit") process.exit(7)
   // oxlint-disable-next-line no-constant-condition -- it hangs
-  if (fault === "hang") while (true);
+  if (fault === "hang") { while (true); }
   if (fault === "is slow") block(5 * pulse.every)
   if (fault === "builds") {
     Atomics.store(beats, Beat.isBuilding, 1)
@@ -78,7 +78,7 @@ if (script.permits !== undefined) {
   for (let i = 0; i < script.permits; i++) region.take()
 }
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
-if (script.posts !== undefined) for (const said of evaluated(script.posts) as Array<unknown>) port.postMessage(said)
+if (script.posts !== undefined) { for (const said of evaluated(script.posts) as Array<unknown>) port.postMessage(said) }
 say({ _tag: "listens", addresses: ["http://127.0.0.1:1"], ports: {} })
 if (script.throws !== undefined) {
   setTimeout(() => {

@@ -38,7 +38,7 @@ export interface Beginning {
 }
 
 /** How the coordinator knows that the event loop of a worker is not blocked: there a number grows, every so many milliseconds. */
-export interface Pulse {
+interface Pulse {
   readonly words: SharedArrayBuffer
   readonly every: number
 }
