@@ -245,6 +245,11 @@ describe("a config module", { concurrent: false }, () => {
         )
         const { output } = yield* command(cwd, "routes")
         assert.match(output, /^module\[\d\] +GET \/version +GET \/version +code +-$[^]*^routes\[0\] +rest +\/ +http/m)
+        assert.match(output, /^module\[\d\] +\/api\/\* +\/api\/\* +http:\/\/\S+ +api$/m)
+        assert.include(
+          (yield* explain("GET", "/api/1")).output,
+          `upstream  ${url}, by a handler in code\ngroup     api`
+        )
         assert.match((yield* explain("GET", "/version")).output, /^route +GET \/version \(module\[\d\]\)$/m)
         assert.match((yield* explain("POST", "/version")).output, /^route +rest \(routes\[0\]\)$/m)
         assert.include((yield* explain("GET", "/VERSION")).output, "400: the path could mean another route")
@@ -256,7 +261,7 @@ describe("a config module", { concurrent: false }, () => {
           )
         const routes = (yield* admin("/api/routes")) as ReadonlyArray<{ readonly name: string; readonly goes: string }>
         assert.sameMembers(routes.map(({ goes, name }) => `${name} ${goes}`), [
-          "/api/* code",
+          `/api/* ${url}`,
           "GET /version code",
           `rest ${url}`
         ])

@@ -1,5 +1,5 @@
 import { Group, Pool } from "@blackgate/core"
-import { Forwarded, Transport } from "@blackgate/http"
+import { Forwarded, Proxy, Transport } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { type Context, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { HttpRouter, HttpServerRequest, HttpServerResponse } from "effect/http"
@@ -182,6 +182,29 @@ describe("routes in code and routes of the config", () => {
         code!.all.map(({ name }) => name).toSorted(),
         ["/any/*", "GET /both", "GET /old/new", "GET /users/me", "GET /v1/more", "GET /v1/things"]
       )
+    }))
+
+  it.effect("are listed with their upstream and group where they are proxies, under whatever prefix", () =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("own", { pool: { maxConcurrent: 1 } })
+      const routes = Layer.mergeAll(
+        Proxy.route("/a/*", { group: Users, upstream: "http://a.test/base" }),
+        Layer.effectDiscard(Effect.gen(function*() {
+          const router = yield* HttpRouter.HttpRouter
+          const handler = Proxy.handler({ group, upstream: "http://b.test" })
+          yield* router.prefixed("/v1").addAll([HttpRouter.route("GET", "/b", handler)])
+        })),
+        HttpRouter.add("GET", "/c", text("c"))
+      )
+      const { code } = yield* build({ config: { groups: users }, routes })
+      const listed = code!.all.map(({ goes, name, target }) =>
+        [name, goes, target._tag === "code" ? target.proxy?.group : undefined] as const
+      )
+      assert.sameDeepMembers(listed, [
+        ["/a/*", "http://a.test/base", "users"],
+        ["GET /v1/b", "http://b.test", "own"],
+        ["GET /c", "code", undefined]
+      ])
     }))
 
   const guarded: Definition = {

@@ -158,6 +158,37 @@ describe("StaleAnswers", () => {
     assert.isUndefined(found(asking({}, { url: "/a?b", method: "HEAD" })))
   })
 
+  for (
+    const [name, ours, others] of [
+      ["x-forwarded-host", "shop-a.test", "shop-b.test"],
+      ["x-forwarded-proto", "https", "http"],
+      ["x-forwarded-port", "443", "8443"],
+      ["x-forwarded-prefix", "/a", "/b"],
+      ["forwarded", "for=10.0.0.1;host=\"a.test\";proto=https", "for=10.0.0.1;host=\"b.test\";proto=https"],
+      ["forwarded", "for=10.0.0.1;proto=https", "for=10.0.0.1;proto=http"]
+    ] as const
+  ) {
+    it(`what the upstream is told of where it was asked, ${name}, tells them apart, too: ${ours}`, () => {
+      const { answers, found } = clocked()
+      const told = (value: string) => ({ ...asking(), headers: [name, value] }) as Rewrite.ProxyRequest
+      answers.keep(answering("a"), told(ours))
+      assert.strictEqual(found(told(ours)), "a")
+      assert.isUndefined(found(told(others)))
+      assert.isUndefined(found(asking()))
+    })
+  }
+
+  it("who has asked does not", () => {
+    const { answers, found } = clocked()
+    const by = (address: string) =>
+      ({
+        ...asking(),
+        headers: ["x-forwarded-for", address, "forwarded", `for=${address};host=a.test`]
+      }) as Rewrite.ProxyRequest
+    answers.keep(answering("a"), by("10.0.0.1"))
+    assert.strictEqual(found(by("\"[2001:db8::1]:80\"")), "a")
+  })
+
   it("what Vary names tells them apart, too", () => {
     const { answers, found } = clocked()
     answers.keep(answering("en", { vary: "Accept-Language" }), asking({ "accept-language": "en" }))

@@ -9,7 +9,7 @@ import { planOf } from "../../packages/gateway/src/internal/Plan.ts"
 type Files = { readonly [path: string]: string | Uint8Array }
 
 /** The plan of a file, beside which are these. */
-const planned = (text: string, files: Files = {}) => {
+export const planned = (text: string, files: Files = {}) => {
   const readFile = (path: string, encoding: "utf8" | "latin1" = "utf8"): string => {
     const found = files[path]
     if (found === undefined) throw new Error("ENOENT: no such file or directory")

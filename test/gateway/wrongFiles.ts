@@ -275,7 +275,7 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
   [
     "one address twice",
     "listen:\n  - port: 1\n  - port: 1\n",
-    `blackgate.yml:3:11: listen[1].port: another one listens on :1, too
+    `blackgate.yml:3:11: listen[1].port: expected an address of its own: listen[0] listens on port 1, too
   |
 3 |   - port: 1
   |           ^

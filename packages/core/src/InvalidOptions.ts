@@ -61,6 +61,8 @@ export const fraction = Schema.Number.check(
 )
 
 const isPositiveDuration = (u: unknown): u is Duration.Input => {
+  // What is not given is no duration, and to find that out there would cost an error with its stack.
+  if (u === undefined || u === null) return false
   const duration = Duration.fromInput(u as Duration.Input)
   return Option.isSome(duration) && Duration.isFinite(duration.value) && Duration.toMillis(duration.value) > 0
 }

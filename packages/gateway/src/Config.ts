@@ -15,7 +15,7 @@ import { type Config, ConfigSchema } from "./ConfigSchema.ts"
 import { ConfigText, type Path } from "./internal/ConfigText.ts"
 import { type Finding, findings } from "./internal/issues.ts"
 import { plainData } from "./internal/plainData.ts"
-import { isSecretName, show } from "./internal/show.ts"
+import { isSecretAt, show } from "./internal/show.ts"
 import type { Sources } from "./internal/substitute.ts"
 
 /**
@@ -127,7 +127,7 @@ const problemOf = (
     return { path, expected, found: JSON.stringify(path.at(-1)), hint: guess, place }
   }
   const written = text.writtenAt(path)
-  const found = isSecret || isSecretName(path.at(-1)) ? "something else, which is not shown" : written === undefined
+  const found = isSecret || isSecretAt(path) ? "something else, which is not shown" : written === undefined
     ? show(valueAt(text.value, path))
     : `what ${written} stands for`
   return { path, expected, found, hint: guess, place }

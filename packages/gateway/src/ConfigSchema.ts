@@ -17,7 +17,7 @@ import { Telemetry } from "./internal/telemetrySchema.ts"
 import { Upstream } from "./internal/upstreamSchema.ts"
 
 const Proxy = Schema.Struct({
-  name: required(F.name, "Names the proxy in logs and metrics."),
+  name: required(F.name, "Names the proxy in logs and metrics. Several may have one name."),
   upstream_url: required(F.url, "Where requests go. What the substitution makes of the path is put behind it."),
   request_path_regex: optional(
     F.text,

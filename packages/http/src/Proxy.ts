@@ -29,6 +29,7 @@ import type * as Scope from "effect/Scope"
 import type * as CallContext from "./CallContext.ts"
 import * as Forwarded from "./Forwarded.ts"
 import { options as callContext } from "./internal/callContext.ts"
+import * as Destinations from "./internal/destinations.ts"
 import { failure as answerTo } from "./internal/failures.ts"
 import { Forwarding, optionsSchema } from "./internal/Forwarding.ts"
 import { serve, type Settings } from "./internal/proxy.ts"
@@ -283,7 +284,10 @@ export const handler = <
   HttpServerResponse,
   FallbackError<Fallback>,
   Services<Self, RewriteR, RewriteResponseR, Fallback, Tunnels>
-> => serve(Effect.runSync(settings("proxy", schema, options, () => true)))
+> => {
+  const checked = Effect.runSync(settings("proxy", schema, options, () => true))
+  return Destinations.noted(serve(checked), checked)
+}
 
 /**
  * A route of Effect's `HttpRouter` whose requests go to an upstream.
@@ -374,7 +378,10 @@ export const route = <
         HttpServerResponse,
         FallbackError<Fallback>,
         HttpServerRequest | Scope.Scope | RewriteR | RewriteResponseR | FallbackServices<Fallback>
-      > = serve({ ...checked, group, tunnels, transport, forwarding })
+      > = Destinations.noted(
+        serve({ ...checked, group, tunnels, transport, forwarding }),
+        { key: checked.key, group, upstream: checked.upstream }
+      )
       yield* router.add(method, path, answer)
     })
   )
@@ -402,3 +409,39 @@ export const route = <
  * @since 0.1.0
  */
 export const failureResponse = (failure: Failure): HttpServerResponse => answerTo(failure)
+
+/**
+ * Where the requests of a handler go.
+ *
+ * @category models
+ * @since 0.1.0
+ */
+export interface Destination {
+  /** What the handler is called in metrics. */
+  readonly key: string
+  /** Whose pool admits its requests. */
+  readonly group: Group.Ref<unknown>
+  /** Before a rewrite. */
+  readonly upstream: Upstream.Upstream
+}
+
+/**
+ * Where the requests of a handler go, if it is one of `handler` or what `route` has added to a router: for whoever lists the routes of
+ * one. `undefined` for any other, and for what has been changed since.
+ *
+ * **Example** (What a handler is in front of)
+ *
+ * ```ts import.meta.vitest
+ * import { Group } from "@blackgate/core"
+ * import { Proxy } from "@blackgate/http"
+ *
+ * class Api extends Group.Service<Api>()("api.v1") {}
+ *
+ * Proxy.destinationOf(Proxy.handler({ group: Api, upstream: "http://intra.service.com" }))?.upstream.origin // => "http://intra.service.com"
+ * ```
+ *
+ * @category getters
+ * @since 0.1.0
+ */
+export const destinationOf = (handler: Effect.Effect<unknown, unknown, unknown>): Destination | undefined =>
+  Destinations.destinationOf(handler)

@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Data from "effect/Data"
 import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
 
 /**
  * The exchange with the upstream failed.
@@ -55,8 +57,41 @@ export class UpstreamError extends Data.TaggedError("UpstreamError")<{
   }
 
   override get message(): string {
-    const said = this.cause instanceof Error ? this.cause.message || this.cause.name : String(this.cause)
+    const said = wordsOf(this.cause)
     const who = this.side === "client" ? `a client of ${this.origin}` : this.origin
     return `${who} failed at the ${this.phase}: ${said}`
   }
 }
+
+// Of a host with several addresses there is an error for each, and nothing in the one around them.
+const wordsOf = (cause: unknown): string => {
+  if (!(cause instanceof Error)) return String(cause)
+  if (cause.message !== "" || !(cause instanceof AggregateError)) return cause.message || cause.name
+  return cause.errors.map(wordsOf).join(", ") || cause.name
+}
+
+/**
+ * What is done about each failure that ends a request of a route, by its key: a warning in the log, by default. What goes wrong after
+ * the head of an answer is in the log, and not told here.
+ *
+ * **When to use**
+ *
+ * To count failures instead, or to write a line for many of them: whoever asks can make as many as they like.
+ *
+ * **Example** (None of it in the log)
+ *
+ * ```ts import.meta.vitest
+ * import { UpstreamError } from "@blackgate/http"
+ * import { Effect } from "effect"
+ *
+ * const quiet = Effect.provideService(UpstreamError.Report, () => Effect.void)
+ *
+ * await Effect.runPromise(quiet(Effect.succeed("a request"))) // => "a request"
+ * ```
+ *
+ * @category services
+ * @since 0.1.0
+ */
+export const Report: Context.Reference<(error: UpstreamError, key: string) => Effect.Effect<void>> = Context.Reference<
+  (error: UpstreamError, key: string) => Effect.Effect<void>
+>("@blackgate/http/UpstreamError/Report", { defaultValue: () => (error) => Effect.logWarning(error.message) })

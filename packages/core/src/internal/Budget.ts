@@ -38,6 +38,8 @@ export const settingsOf = (
 
 const slices = 10
 
+const none = new Float64Array(0)
+
 /**
  * What may be spent: a share of the calls in the window, and so much a second of it whatever the calls. The window moves by a tenth
  * of itself, so that whatever is done takes ten steps at the most.
@@ -50,8 +52,9 @@ export class Budget {
   private readonly width: number
   // Granted whether or not there are calls.
   private readonly reserve: number
-  private readonly callsOf = new Float64Array(slices)
-  private readonly spentOf = new Float64Array(slices)
+  // Nothing before the first call: most groups have none that could be sent again.
+  private callsOf = none
+  private spentOf = none
   private calls = 0
   private spent = 0
   private slice = 0
@@ -90,6 +93,10 @@ export class Budget {
   }
 
   private moveTo(now: number): void {
+    if (this.callsOf === none) {
+      this.callsOf = new Float64Array(slices)
+      this.spentOf = new Float64Array(slices)
+    }
     const slice = Math.floor(now / this.width)
     const moved = slice - this.slice
     // A clock that went back a little is waited for; what is from its far future can't be.

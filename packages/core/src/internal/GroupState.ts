@@ -67,7 +67,13 @@ export class GroupState implements Group.Group {
     const pool = this.pool = new PoolState(name, options.pool, timers, events)
     this.namesakes = namesakesIn(context)
     this.hides = this.namesakes.add(name)
-    const attributes = { group: name }
+    // Of one without a limit there is nothing to be told before its first call, and a gateway has one for each of its routes.
+    if (pool.maxConcurrent !== Infinity) this.lendPool()
+  }
+
+  private lendPool(): void {
+    const { pool } = this
+    const attributes = { group: this.name }
     this.lend(CommandMetrics.poolActive, attributes, () => ({ value: pool.active }))
     this.lend(CommandMetrics.poolQueued, attributes, () => ({ value: pool.queued }))
     this.lend(CommandMetrics.poolOverdue, attributes, () => ({ value: pool.overdue }))
@@ -108,6 +114,7 @@ export class GroupState implements Group.Group {
   }
 
   private open(key: string): Record {
+    if (this.registrations.length === 0) this.lendPool()
     const record = new Record(this.events, key, this.timers, CommandMetrics.boundaries)
     const attributes = { group: this.name, key }
     for (const outcome of outcomes) {

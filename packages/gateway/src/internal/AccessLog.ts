@@ -6,6 +6,7 @@ import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import { randomUUID } from "node:crypto"
 import type { Config } from "../ConfigSchema.ts"
+import { endingOf } from "./Ending.ts"
 import type { Lines } from "./Lines.ts"
 import type { Listed } from "./RoutePlan.ts"
 
@@ -107,11 +108,21 @@ const common = ({ bytes, request, status, time }: Entry): string =>
   }" `
   + `${status} ${bytes ?? "-"}`
 
+const groupNameOf = (route: Listed | undefined): string | null => {
+  if (route?.target._tag === "code") return route.target.proxy?.group ?? null
+  return route?.target._tag === "proxy" ? route.target.group.name : null
+}
+
 const rounded = (millis: number | undefined): number | null =>
   millis === undefined ? null : Math.round(millis * 100) / 100
 
+// Its client has gone before there was anything.
+const cutShort = (status: number, upstream: string) =>
+  status === clientGone ? { outcome: "interrupted", fallback: undefined, upstream } : undefined
+
 const json = ({ bytes, from, headMillis, request, status, taken, time, worker }: Entry): string => {
   const route = taken?.plan
+  const ending = route?.target._tag === "proxy" ? endingOf(request) ?? cutShort(status, route.goes) : undefined
   return JSON.stringify({
     time: time.toISOString(),
     id: request.headers["x-request-id"] ?? randomUUID(),
@@ -123,8 +134,10 @@ const json = ({ bytes, from, headMillis, request, status, taken, time, worker }:
     status,
     bytes: bytes === undefined ? null : Number(bytes),
     route: route?.name ?? null,
-    group: route?.target._tag === "proxy" ? route.target.group.name : null,
-    upstream: route?.target._tag === "proxy" ? route.goes : null,
+    group: groupNameOf(route),
+    upstream: ending?.upstream ?? (route?.target._tag === "code" ? route.target.proxy?.upstream : undefined) ?? null,
+    outcome: ending?.outcome ?? null,
+    fallback: ending?.fallback ?? null,
     headMillis: rounded(headMillis),
     millis: rounded(performance.now() - from),
     worker

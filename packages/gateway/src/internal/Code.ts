@@ -1,5 +1,5 @@
 import type { Group } from "@blackgate/core"
-import { Forwarded, Transport } from "@blackgate/http"
+import { Forwarded, Transport, UpstreamError } from "@blackgate/http"
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -31,6 +31,8 @@ export interface Code {
 export interface Given {
   readonly groups: ReadonlyArray<Group.Group>
   readonly transport: Transport.Transport["Service"]
+  /** What is done about failures of upstreams. */
+  readonly report: typeof UpstreamError.Report.Service
   /** What is there whoever asks for a config: the log, say. */
   readonly context: Context.Context<never>
 }
@@ -56,7 +58,8 @@ export const buildCode = (
       named,
       http,
       Context.make(Transport.Transport, given.transport),
-      Context.make(Forwarded.Defaults, plan.forwarded)
+      Context.make(Forwarded.Defaults, plan.forwarded),
+      Context.make(UpstreamError.Report, given.report)
     )
     const context = Context.add(
       Context.merge(given.context, services),

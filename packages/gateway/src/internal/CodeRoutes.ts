@@ -1,8 +1,9 @@
-import type { RequestPath } from "@blackgate/http"
+import { Group } from "@blackgate/core"
+import { Proxy, type RequestPath } from "@blackgate/http"
 import * as Effect from "effect/Effect"
 import * as FindMyWay from "effect/http/FindMyWay"
 import * as HttpRouter from "effect/http/HttpRouter"
-import type { Listed } from "./RoutePlan.ts"
+import type { Coded, Listed } from "./RoutePlan.ts"
 
 /** What is the readings of a path to another route. */
 export type Found = Listed | "ambiguous" | undefined
@@ -24,14 +25,15 @@ export class CodeRoutes {
   // As the most lenient server would; how long a parameter may be is the router's own business.
   private readonly lenient = FindMyWay.make<Listed>({ maxParamLength: Infinity })
 
-  add(method: string, path: HttpRouter.PathInput): void {
+  add(method: string, path: HttpRouter.PathInput, handler: unknown): void {
     const name = method === "*" ? path : `${method} ${path}`
+    const proxy = proxyOf(handler)
     const route: Listed = {
       name,
       path: ["module", this.all.length],
       matches: name,
-      goes: "code",
-      target: { _tag: "code" }
+      goes: proxy?.upstream ?? "code",
+      target: { _tag: "code", proxy }
     }
     this.all.push(route)
     const paths = path.endsWith("/*") ? [path, path.slice(0, -2)] : [path]
@@ -53,6 +55,13 @@ export class CodeRoutes {
   findLenient(method: string, path: string): Listed | undefined {
     return findIn(this.lenient, method, path.split("/").map((each) => encodeURIComponent(utf8(each))).join("/"))
   }
+}
+
+const proxyOf = (handler: unknown): Coded["proxy"] => {
+  const destination = Effect.isEffect(handler) ? Proxy.destinationOf(handler) : undefined
+  if (destination === undefined) return undefined
+  const { group, upstream: { basePath, origin } } = destination
+  return { group: Group.isGroup(group) ? group.name : group.key, upstream: origin + basePath }
 }
 
 const findIn = (table: FindMyWay.Router<Listed>, method: string, url: string): Listed | undefined =>
@@ -94,13 +103,13 @@ export const record: Effect.Effect<Recorded> = Effect.map(HttpRouter.make, (base
       add: (method, path, handler, options) =>
         Effect.andThen(
           inner.add(method, path, handler, options),
-          Effect.sync(() => routes.add(method, full(path)))
+          Effect.sync(() => routes.add(method, full(path), handler))
         ),
       addAll: (added) =>
         Effect.andThen(
           inner.addAll(added),
           Effect.sync(() => {
-            for (const { method, path } of added) routes.add(method, full(path))
+            for (const { handler, method, path } of added) routes.add(method, full(path), handler)
           })
         ),
       addGlobalMiddleware: (fn) => Effect.sync(() => void middleware.add(fn as HttpRouter.middleware.Fn))

@@ -1,25 +1,24 @@
 import * as Yaml from "yaml"
 import type { Place, Problem } from "../ConfigError.ts"
-import { isSecretName, masked } from "./show.ts"
-import { type Sources, substitute } from "./substitute.ts"
+import { isSecretAt, masked } from "./show.ts"
+import type { Sources } from "./substitute.ts"
+import { YamlReading } from "./YamlReading.ts"
 
 export type Path = ReadonlyArray<string | number>
 
-interface Found {
-  readonly key: Yaml.Scalar | undefined
-  readonly value: Yaml.Node | undefined
-  /** As it was written, where a substitution has made something else of it. */
+type Range = readonly [start: number, end: number]
+
+/** Where a value stands, and its key. Not their nodes: a config is there for as long as it runs, and those are many times as large. */
+export interface Found {
+  readonly key: Range | undefined
+  readonly value: Range | undefined
+  /** What a text reads, before a substitution. */
+  readonly text: string | undefined
+  /** The same, where a substitution has made something else of it. */
   readonly written: string | undefined
 }
 
-// What aliases may unfold to: more than any config needs, less than what fills the memory.
-const mostNodes = 200_000
-
-// Deeper than any config, and less than what the stack bears.
-const mostDeep = 100
-const tooDeep = "it is nested too deeply"
-
-const isNumber = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i
+export const tooDeep = "it is nested too deeply"
 
 /** The text of a config file: YAML, and so JSON. It knows where in the text each value stands. */
 export class ConfigText {
@@ -28,18 +27,14 @@ export class ConfigText {
   readonly value: unknown
   private readonly text: string
   private readonly lines = new Yaml.LineCounter()
-  private readonly document: Yaml.Document.Parsed
-  private readonly sources: Sources
   private readonly found = new Map<string, Found>()
-  private readonly secrets: Array<readonly [start: number, end: number]> = []
-  private nodes = 0
+  private readonly secrets: Array<Range> = []
 
   constructor(text: string, sources: Sources) {
     this.text = text
-    this.sources = sources
     // Not "silent", which says nothing of a second document, and takes the first one for all of it.
-    this.document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "error" })
-    for (const { code, message, pos: [start, end] } of this.document.errors) {
+    const document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "error" })
+    for (const { code, message, pos: [start, end] } of document.errors) {
       const hint = this.text[start - 1] === "$" ? "within { } and [ ], what has a ${ has to be in quotes" : undefined
       const said = code === "MULTIPLE_DOCS"
         ? "expected one document, found another one: nothing may stand behind ---"
@@ -50,7 +45,9 @@ export class ConfigText {
       // What follows on one mistake of syntax are no mistakes of whoever wrote it.
       if (code !== "DUPLICATE_KEY") break
     }
-    this.value = this.problems.length > 0 ? undefined : this.read(this.document.contents, [], undefined, [])
+    this.value = this.problems.length > 0
+      ? undefined
+      : new YamlReading(document, sources, this, text.includes("&")).value
   }
 
   /** How a value is written, if a substitution has made something else of it. */
@@ -64,30 +61,35 @@ export class ConfigText {
       const found = this.found.get(JSON.stringify(path.slice(0, length)))
       if (found === undefined) continue
       const isWhole = length === path.length
-      const node = (at === "key" || !isWhole ? found.key : undefined) ?? found.value ?? found.key
-      if (node?.range) return this.placeOf(node.range[0], isWhole ? node.range[1] : node.range[0] + 1)
+      const range = (at === "key" || !isWhole ? found.key : undefined) ?? found.value ?? found.key
+      if (range !== undefined) return this.placeOf(range[0], isWhole ? range[1] : range[0] + 1)
     }
     return undefined
   }
 
   /** The place of a part of a text, if it is written just as it reads. */
   placeIn(path: Path, start: number, length: number): Place | undefined {
-    const value = this.found.get(JSON.stringify(path))?.value
-    if (!Yaml.isScalar(value) || !value.range || typeof value.value !== "string") return undefined
-    const raw = this.text.slice(value.range[0], value.range[1])
-    const offset = raw.indexOf(value.value)
+    const { text, value } = this.found.get(JSON.stringify(path)) ?? {}
+    if (text === undefined || value === undefined) return undefined
+    const offset = this.text.slice(value[0], value[1]).indexOf(text)
     if (offset === -1) return undefined
-    const from = value.range[0] + offset + start
+    const from = value[0] + offset + start
     return this.placeOf(from, from + Math.max(1, length))
   }
 
   /** Keeps a value from being shown. */
   hide(path: Path): void {
-    const range = this.found.get(JSON.stringify(path))?.value?.range
-    if (range) this.secrets.push([range[0], range[1]])
+    const range = this.found.get(JSON.stringify(path))?.value
+    if (range !== undefined) this.secrets.push(range)
   }
 
-  private placeOf(start: number, end: number): Place {
+  /** Notes where a value stands. */
+  note(path: Path, found: Found, isScalar: boolean): void {
+    this.found.set(JSON.stringify(path), found)
+    if (isScalar && isSecretAt(path)) this.hide(path)
+  }
+
+  placeOf(start: number, end: number): Place {
     const { col, line } = this.lines.linePos(Math.min(start, this.text.length))
     const from = this.lines.lineStarts[line - 1] ?? 0
     const newline = this.text.indexOf("\n", from)
@@ -105,93 +107,4 @@ export class ConfigText {
       length: Math.max(1, Math.min(end, till) - start)
     }
   }
-
-  private wrong(path: Path, message: string, node: Yaml.Node | undefined): undefined {
-    const place = node?.range ? this.placeOf(node.range[0], node.range[1]) : undefined
-    this.problems.push({ path, message, place })
-    return undefined
-  }
-
-  private read(
-    node: Yaml.Node | null | undefined,
-    path: Path,
-    key: Yaml.Scalar | undefined,
-    within: ReadonlyArray<Yaml.Node>
-  ): unknown {
-    const note = (value: Yaml.Node | undefined, written?: string) => {
-      this.found.set(JSON.stringify(path), { key, value, written })
-    }
-    if (++this.nodes > mostNodes) {
-      return this.nodes === mostNodes + 1 ? this.wrong(path, "it is too large", node ?? undefined) : undefined
-    }
-    if (Yaml.isAlias(node)) {
-      const target = node.resolve(this.document)
-      if (target === undefined) return this.wrong(path, `there is no anchor &${node.source}`, node)
-      return this.read(target, path, key, within)
-    }
-    note(node ?? undefined)
-    if (node === null || node === undefined) return undefined
-    if (within.includes(node)) return this.wrong(path, "it contains itself", key ?? node)
-    if (within.length > mostDeep) return this.wrong([], tooDeep, node)
-    if (Yaml.isMap(node)) return this.readMap(node, path, [...within, node])
-    if (Yaml.isSeq(node)) {
-      return node.items.map((item, i) => this.read(item as Yaml.Node, [...path, i], undefined, [...within, node]))
-    }
-    if (isSecretName(path.at(-1))) this.hide(path)
-    const { type, value } = node as Yaml.Scalar
-    // What nothing stands behind is not there: a key whose value is commented out, say.
-    if (value === null) return undefined
-    if (typeof value !== "string") return value
-    const made = substitute(value, this.sources)
-    if (made === undefined) return value
-    if ("message" in made) {
-      this.problems.push({
-        path,
-        message: made.message,
-        place: this.placeIn(path, made.at, made.length) ?? this.placeAt(path, "value")
-      })
-      return undefined
-    }
-    note(node, value)
-    // In JSON there is no other way to write it.
-    return type === "PLAIN" || made.isWhole ? plain(made.text) : made.text
-  }
-
-  private readMap(map: Yaml.YAMLMap, path: Path, within: ReadonlyArray<Yaml.Node>): Record<string, unknown> {
-    const merged: Record<string, unknown> = {}
-    const own: Record<string, unknown> = {}
-    for (const pair of map.items) {
-      const key = pair.key as Yaml.Node
-      const value = pair.value as Yaml.Node | null
-      if (!Yaml.isScalar(key) || key.value === null || key.value === "__proto__") {
-        this.wrong(path, "expected text for a key", key)
-        continue
-      }
-      if (key.value === "<<" && key.type === "PLAIN") this.merge(merged, value, path, within)
-      else {
-        const name = String(key.value)
-        const read = this.read(value, [...path, name], key, within)
-        if (read === undefined) delete merged[name]
-        else own[name] = read
-      }
-    }
-    return { ...merged, ...own }
-  }
-
-  // YAML 1.1 has merge keys, and so has the YAML of Python.
-  private merge(into: Record<string, unknown>, value: Yaml.Node | null, path: Path, within: ReadonlyArray<Yaml.Node>) {
-    for (const source of Yaml.isSeq(value) ? (value.items as Array<Yaml.Node>).toReversed() : [value]) {
-      const target = Yaml.isAlias(source) ? source.resolve(this.document) : source
-      if (!Yaml.isMap(target) || within.includes(target)) {
-        this.wrong(path, "expected a mapping to merge", source ?? undefined)
-        continue
-      }
-      Object.assign(into, this.readMap(target, path, [...within, target]))
-    }
-  }
-}
-
-const plain = (text: string): unknown => {
-  if (text === "true" || text === "false") return text === "true"
-  return isNumber.test(text) ? Number(text) : text
 }

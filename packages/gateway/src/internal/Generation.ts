@@ -1,5 +1,5 @@
 import type { Group, InvalidOptions } from "@blackgate/core"
-import { Forwarded, Proxy, RequestPath, Transport } from "@blackgate/http"
+import { Forwarded, Proxy, RequestPath, Transport, UpstreamError } from "@blackgate/http"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -193,14 +193,15 @@ export const buildGeneration = (plan: Plan, kept: Kept, worker?: number): Effect
         const { group } = yield* orConfigError(plan, target.group.path, groupOf(kept, target.group))
         const transport = yield* transportOf(kept, target.transport)
         const services = Context.make(Transport.Transport, transport).pipe(
-          Context.add(Forwarded.Defaults, plan.forwarded)
+          Context.add(Forwarded.Defaults, plan.forwarded),
+          Context.add(UpstreamError.Report, kept.reachability.report)
         )
         const tunnels = target.tunnels &&
           (yield* orConfigError(plan, target.tunnels.path, groupOf(kept, target.tunnels)))
         const upgrade = tunnels === undefined
           ? target.options.upgrade
           : upgradeIn(tunnels.group, target.options.upgrade)
-        const fallback = yield* orConfigError(plan, route.path, fallbackOptions(target, kept, plan.forwarded))
+        const fallback = yield* orConfigError(plan, route.path, fallbackOptions(route.goes, target, kept, plan))
         const handler = yield* orConfigError(
           plan,
           route.path,
@@ -226,7 +227,8 @@ export const buildGeneration = (plan: Plan, kept: Kept, worker?: number): Effect
         {
           groups: groups.map(({ group }) => group),
           transport: yield* transportOf(kept, {}),
-          context: kept.context
+          context: kept.context,
+          report: kept.reachability.report
         },
         scope
       ))

@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
+import { Reachability } from "./Reachability.ts"
 import type { GroupPlan } from "./RoutePlan.ts"
 import { StaleAnswers, type StaleOptions } from "./StaleAnswers.ts"
 import { makeTelemetry, type OtlpConfig, type Telemetry } from "./Telemetry.ts"
@@ -22,6 +23,8 @@ export interface Kept {
   readonly telemetry: RcMap.RcMap<string, Telemetry>
   /** The last good answers of routes. */
   readonly answers: RcMap.RcMap<string, StaleAnswers>
+  /** Who of all upstreams is reached. */
+  readonly reachability: Reachability
   /** By the keys of groups that are being built, the size that their pools begin with. */
   readonly sizes: Map<string, Size>
   /** The size that a config has given to a group's pool last. */
@@ -44,10 +47,13 @@ export const Alone = Context.Reference<Context.Context<never> | undefined>("blac
 export const makeKept = Effect.gen(function*() {
   const sizes = new Map<string, Size>()
   const alone = yield* Alone
+  const context = yield* Effect.context<never>()
+  const reachability = new Reachability(Effect.runForkWith(context))
   return {
     sizes,
     said: new WeakMap(),
-    context: yield* Effect.context<never>(),
+    context,
+    reachability,
     groups: yield* RcMap.make({
       lookup: (key: string) => {
         const { name, options } = parse(key) as GroupPlan
@@ -70,7 +76,7 @@ export const makeKept = Effect.gen(function*() {
       lookup: (key: string) =>
         Effect.map(
           Layer.build(Undici.layerWith(parse(key) as Undici.Options)),
-          (context) => Context.get(context, Transport.Transport)
+          (context) => reachability.around(Context.get(context, Transport.Transport))
         )
     })
   }

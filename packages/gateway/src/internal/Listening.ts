@@ -9,6 +9,7 @@ import * as Scope from "effect/Scope"
 import { CannotListen } from "../CannotListen.ts"
 import { ConfigError, type Problem } from "../ConfigError.ts"
 import type { ListenerPlan } from "./options.ts"
+import { named, overlap } from "./overlap.ts"
 import type { Plan } from "./Plan.ts"
 import type { Prepared } from "./Prepared.ts"
 
@@ -67,7 +68,7 @@ const open = (
       answer.pipe(Layer.provideMerge(Server.layer(options))),
       scope
     ).pipe(
-      Effect.mapError(({ cause }) => new CannotListen({ address: named(plan), cause })),
+      Effect.mapError(({ cause }) => new CannotListen({ address: named(plan.options), cause })),
       Effect.catchDefect((defect) => {
         if (!(defect instanceof InvalidOptions.InvalidOptions)) return Effect.die(defect)
         const problem = { path: plan.path, message: defect.problem, place: place(plan.path) }
@@ -82,10 +83,6 @@ const open = (
 
 const addressOf = ({ options: { host = "0.0.0.0", tls } }: ListenerPlan, port: number): string =>
   `${tls === undefined ? "http" : "https"}://${host.includes(":") ? `[${host}]` : host}:${port}`
-
-/** What an address is called in errors. */
-export const named = ({ options: { host, port } }: ListenerPlan): string =>
-  host === undefined ? `port ${port}` : `${host}:${port}`
 
 /** What becomes of the listeners. `before` has those of other kinds, too: an address can't change its kind while it is open. */
 const changes = (
@@ -107,21 +104,16 @@ const changes = (
   }
   const leaving = before.filter((each) => !plan.listeners.some(({ key }) => key === each.key))
   const problems = opened.flatMap((each): ReadonlyArray<Problem> => {
-    const last = leaving.find((other) => isTaken(each, other))
+    const last = leaving.find((other) => overlap(each.options, other.options))
     if (last === undefined) return []
-    const message = `${named(each)} can't be opened before ${named(last)} is closed, and that one serves until then: `
+    const message =
+      `${named(each.options)} can't be opened before ${named(last.options)} is closed, and that one serves until then: `
       + "it changes with a restart only"
     return [{ path: each.path, message, place: plan.loaded.place(each.path) }]
   })
   return problems.length > 0
     ? Effect.fail(new ConfigError({ file: plan.loaded.file, problems }))
     : Effect.succeed({ stay, opened, closed: [...closed] })
-}
-
-// Whoever listens on all addresses listens on each of them.
-const isTaken = ({ options: one }: ListenerPlan, { options: other }: ListenerPlan): boolean => {
-  if (one.port === 0 || one.port !== other.port) return false
-  return one.host === other.host || [one.host, other.host].some((host) => host === undefined || /^[0.:]+$/.test(host))
 }
 
 /** What the next config says of the listeners that stay: found good, and not used yet. */

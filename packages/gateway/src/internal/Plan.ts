@@ -3,6 +3,7 @@ import * as Effect from "effect/Effect"
 import type { Loaded } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans, rateKeyOf } from "./options.ts"
+import { checkApart } from "./overlap.ts"
 import { Problems, type ReadFile } from "./Problems.ts"
 import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
@@ -35,6 +36,7 @@ export const planOf = (loaded: Loaded, readFile: ReadFile): Effect.Effect<Plan, 
     }))
     const byName = new Map(groups.map((group) => [group.name, group]))
     const listeners = [...listenerPlans(config, byName, problems), ...adminPlans(config, problems)]
+    checkApart(listeners, problems)
     const upstreams = upstreamPlans(config, problems)
     const routes = routePlans(config, byName, upstreams, problems)
     const proxies = proxyPlans(config, problems)

@@ -28,6 +28,8 @@ export interface GroupPlan {
 export interface FallbackPlan {
   readonly stale: { readonly key: string; readonly options: StaleOptions } | undefined
   readonly other: {
+    /** Where it goes, in words. */
+    readonly goes: string
     readonly group: GroupPlan
     readonly transport: Undici.Options
     readonly options: Omit<Proxy.Options, "group" | "fallback">
@@ -57,6 +59,13 @@ export type Target =
     readonly answer: (request: HttpServerRequest, path: string, query: string) => HttpServerResponse
   }
 
+/** What the router of a config module knows more of. */
+export interface Coded {
+  readonly _tag: "code"
+  /** The name of its group, and the URL it goes to, where it is a proxy. */
+  readonly proxy: { readonly group: string; readonly upstream: string } | undefined
+}
+
 /** A route, as it is told of. */
 export interface Listed {
   readonly name: string
@@ -65,8 +74,7 @@ export interface Listed {
   readonly matches: string
   /** Where its requests go, in words. */
   readonly goes: string
-  /** `code` is for the router of a config module to know. */
-  readonly target: Target | { readonly _tag: "code" }
+  readonly target: Target | Coded
 }
 
 /** A route of the config, ready to be built. */

@@ -42,7 +42,7 @@ export class StaleAnswers {
   private readonly options: StaleOptions
   private readonly ignored: ReadonlySet<string>
   private readonly now: () => number
-  /** By host and target; of each, the one that came last is last. */
+  /** By where and what was asked; of each, the one that came last is last. */
   private readonly kept = new Map<string, Array<Kept>>()
   private entries = 0
   private bytes = 0
@@ -196,8 +196,17 @@ export class StaleAnswers {
   }
 }
 
-const keyOf = ({ source }: Rewrite.ProxyRequest): string =>
-  `${source.headers["host"]?.toLowerCase() ?? ""} ${source.url}`
+// What the gateway tells its upstream of where it was asked: of a proxy that it trusts, that is more than the host.
+const told = ["x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-prefix"] as const
+const whoAsked = /(?:^|(?<=[;,]))\s*(?:for|by)=(?:"(?:[^"\\]|\\.)*"|[^;,]*)/gi
+
+const keyOf = ({ headers, source }: Rewrite.ProxyRequest): string =>
+  JSON.stringify([
+    source.headers["host"]?.toLowerCase(),
+    source.url,
+    ...told.map((name) => valueOf(headers, name)),
+    valueOf(headers, "forwarded").replaceAll(whoAsked, "")
+  ])
 
 // RFC 9110, section 9.2.1.
 const isSafe = (method: string): boolean => /^(?:GET|HEAD|OPTIONS|TRACE|QUERY)$/.test(method)

@@ -6,7 +6,7 @@ import type { CodeRoutes } from "./CodeRoutes.ts"
 import { Lookup } from "./Lookup.ts"
 import type { Plan } from "./Plan.ts"
 import { describeRetry } from "./retries.ts"
-import type { GroupPlan, Listed, Target } from "./RoutePlan.ts"
+import type { Listed, Target } from "./RoutePlan.ts"
 
 /** Rows under a head, as wide as they need to be. */
 const table = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
@@ -21,12 +21,16 @@ export const routeTable = (plan: Plan, code: CodeRoutes | undefined): string => 
     route.name,
     route.matches,
     route.goes,
-    route.target._tag === "proxy" ? groupWord(route.target.group) : "-"
+    groupOf(route) ?? "-"
   ])
   return table([["at", "name", "matches", "goes to", "group"], ...rows])
 }
 
-const groupWord = ({ name, path }: GroupPlan): string => path[0] === "groups" ? name : "-"
+/** The name of the group that a route shares with others; `undefined` for one without. */
+export const groupOf = ({ target }: Listed): string | undefined => {
+  if (target._tag === "code") return target.proxy?.group
+  return target._tag === "proxy" && target.group.path[0] === "groups" ? target.group.name : undefined
+}
 
 /** What becomes of one request. */
 export const explain = (
@@ -58,12 +62,16 @@ const rowsOf = (
   const at = place === undefined ? "" : `, ${plan.loaded.file}:${place.line}`
   const rows = [["route", `${route.name} (${formatPath(route.path)}${at})`], ["matches", route.matches]]
   const { target } = route
-  if (target._tag === "code") return [...rows, ["answer", "a handler in code"]]
+  if (target._tag === "code") {
+    const { proxy } = target
+    if (proxy === undefined) return [...rows, ["answer", "a handler in code"]]
+    return [...rows, ["upstream", `${proxy.upstream}, by a handler in code`], ["group", proxy.group]]
+  }
   if (target._tag === "redirect") return [...rows, ["answer", "a redirect"]]
   return [
     ...rows,
     ["upstream", upstreamUrl(target, read)],
-    ["group", target.group.path[0] === "groups" ? target.group.name : "none: no limits, no circuit"],
+    ["group", groupOf(route) ?? "none: no limits, no circuit"],
     ["policies", policies(target).join(", ") || "none"],
     ...telemetryRows(plan)
   ]

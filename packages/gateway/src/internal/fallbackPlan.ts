@@ -4,6 +4,7 @@ import * as Mime from "effect/http/Mime"
 import * as Option from "effect/Option"
 import type { Config } from "../ConfigSchema.ts"
 import type { Path } from "./ConfigText.ts"
+import { checkEditable } from "./editableHeaders.ts"
 import { time } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { type FallbackPlan, type GroupPlan, type Target, unlimited } from "./RoutePlan.ts"
@@ -83,6 +84,7 @@ const otherPlan = (
     : names.group([...path, "group"], group)
   if (to === undefined || limits === undefined) return undefined
   return {
+    goes: upstream,
     group: limits,
     transport: to.transport,
     options: {
@@ -100,6 +102,9 @@ const otherPlan = (
   }
 }
 
+// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
+const hasNoBody = new Set([204, 205, 304])
+
 const answerOf = (
   config: FallbackConfig,
   path: Path,
@@ -107,6 +112,11 @@ const answerOf = (
 ): HttpServerResponse.HttpServerResponse | undefined => {
   const { body, content_type: given, file, headers = {}, status } = config
   if (body !== undefined && file !== undefined) problems.add([...path, "file"], "expected body or file, found both")
+  checkEditable(headers, [...path, "headers"], problems)
+  const key = body === undefined ? "file" : "body"
+  if (status !== undefined && hasNoBody.has(status) && config[key] !== undefined) {
+    problems.add([...path, key], `an answer with the status ${status} has no body`)
+  }
   const header = typeOf(headers)
   if (given !== undefined && header !== undefined) {
     problems.add([...path, "content_type"], "expected it here or in headers, found both")

@@ -1,8 +1,10 @@
+import { domainToASCII } from "node:url"
 import type { Config } from "../ConfigSchema.ts"
 import type { Path } from "./ConfigText.ts"
 import { list } from "./options.ts"
 import type { Problems } from "./Problems.ts"
 import { hostOf, type Matching, type Test } from "./RouteIndex.ts"
+import { writtenPath } from "./writtenPath.ts"
 
 type MatchConfig = NonNullable<NonNullable<Config["routes"]>[number]["match"]>
 type Wanted = NonNullable<MatchConfig["headers"]>[string]
@@ -13,9 +15,13 @@ export const matchingOf = (match: MatchConfig = {}, path: Path, problems: Proble
   const headers = testsOf(match.headers, [...path, "headers"], problems)
   const query = testsOf(match.query, [...path, "query"], problems)
   const hosts = list(match.host).map((host, i) => {
-    if (!/^(?:\*\.)?[^*/:\s]+$/.test(host) && !/^\[[0-9a-f:.]+\]$/i.test(host)) {
+    if (!named.test(host) && !/^\[[0-9a-f:.]+\]$/i.test(host)) {
       const at = Array.isArray(match.host) ? [...path, "host", i] : [...path, "host"]
-      problems.add(at, `expected a host, without a port, or *. and a host, found ${JSON.stringify(host)}`)
+      problems.add(
+        at,
+        `expected a host, without a port, or *. and a host, found ${JSON.stringify(host)}`,
+        hintOfHost(host)
+      )
     }
     return hostOf(host)
   })
@@ -33,15 +39,28 @@ const pathOf = (
   path: Path,
   problems: Problems
 ): Matching["path"] | undefined => {
-  if (typeof config === "string") return { _tag: "prefix", path: asSent(config) }
-  if ("exact" in config) return { _tag: "exact", path: asSent(config.exact) }
-  if ("prefix" in config) return { _tag: "prefix", path: asSent(config.prefix) }
+  if (typeof config === "string") return { _tag: "prefix", path: writtenPath(config, path, problems, "prefix") }
+  if ("exact" in config) {
+    return { _tag: "exact", path: writtenPath(config.exact, [...path, "exact"], problems, "exact") }
+  }
+  if ("prefix" in config) {
+    return { _tag: "prefix", path: writtenPath(config.prefix, [...path, "prefix"], problems, "prefix") }
+  }
   const pattern = problems.pattern([...path, "regex"], config.regex)
   return pattern && { _tag: "regex", pattern }
 }
 
-// As a client spells it: what is not ASCII is escaped, and what is escaped stays so.
-const asSent = (path: string): string => path.replaceAll(/[^\u0021-\u007e]+/gu, (text) => encodeURIComponent(text))
+// `*.` stands before a host and nowhere else.
+const named = /^(?:\*\.)?[\w~!$&'()+,;=%-]+(?:\.[\w~!$&'()+,;=%-]+)*\.?$/
+
+const hintOfHost = (host: string): string | undefined => {
+  // As browsers send it.
+  const ascii = domainToASCII(host)
+  if (named.test(ascii) && ascii !== host.toLowerCase()) return `did you mean ${ascii}?`
+  if (host === "*") return "did you mean to leave it out? A route without one takes every host"
+  const [, wildcard, name] = /^(?:[a-z]+:\/\/)?(\*?\.|\*)?([^*/:\s]+)(?::\d*)?\/*$/i.exec(host) ?? []
+  return name === undefined ? undefined : `did you mean ${wildcard === undefined ? "" : "*."}${name}?`
+}
 
 const testsOf = (
   config: { readonly [name: string]: Wanted } | undefined,

@@ -4,7 +4,7 @@ import * as Metric from "effect/Metric"
 import * as Stream from "effect/Stream"
 import { type GroupChange, NoSuchGroup, Refused, type Route } from "../AdminApi.ts"
 import { formatPath } from "../ConfigError.ts"
-import { policies } from "./explain.ts"
+import { groupOf, policies } from "./explain.ts"
 import type { Serving } from "./Serving.ts"
 
 /** What happens in the groups, and how they stand every second. */
@@ -73,13 +73,13 @@ export const operationsOf = (serving: () => Serving): Operations => {
     routes: Effect.sync(() => {
       const { code, plan } = serving()
       const { proxies, routes } = plan()
-      return [...code()?.all ?? [], ...routes, ...proxies].map(({ goes, matches, name, path, target }) => ({
-        at: formatPath(path),
-        name,
-        matches,
-        goes,
-        group: target._tag === "proxy" && target.group.path[0] === "groups" ? target.group.name : null,
-        policies: target._tag === "proxy" ? policies(target) : []
+      return [...code()?.all ?? [], ...routes, ...proxies].map((route) => ({
+        at: formatPath(route.path),
+        name: route.name,
+        matches: route.matches,
+        goes: route.goes,
+        group: groupOf(route) ?? null,
+        policies: route.target._tag === "proxy" ? policies(route.target) : []
       }))
     }),
     happenings: Stream.suspend(() => {

@@ -106,6 +106,8 @@ export interface ListenerPlan {
   readonly role: "gateway" | "admin"
   readonly key: string
   readonly path: ReadonlyArray<string | number>
+  /** Where its port stands in the file, if it does. */
+  readonly portPath?: Path | undefined
   readonly options: Server.Options
   readonly connect?: ConnectPlan | undefined
 }
@@ -142,7 +144,7 @@ export const listenerPlans = (
     }]
   }
   if (port !== undefined) problems.add(["port"], "port is what listen is in short: expected one of them, found both")
-  const plans = list(listen).map((each, i): ListenerPlan => {
+  return list(listen).map((each, i): ListenerPlan => {
     const path = Array.isArray(listen) ? ["listen", i] : ["listen"]
     const options = given({
       ...shared,
@@ -152,14 +154,9 @@ export const listenerPlans = (
       tls: each.tls && tls(each.tls, [...path, "tls"], problems)
     })
     const connect = each.connect && connectPlan(each.connect, [...path, "connect"], groups, problems)
-    return { role: "gateway", key: `${each.host ?? ""}:${options.port}`, path, options, connect }
+    const portPath = each.port === undefined ? undefined : [...path, "port"]
+    return { role: "gateway", key: `${each.host ?? ""}:${options.port}`, path, portPath, options, connect }
   })
-  for (const [i, { key, path }] of plans.entries()) {
-    if (!key.endsWith(":0") && plans.findIndex((other) => other.key === key) < i) {
-      problems.add([...path, "port"], `another one listens on ${key}, too`)
-    }
-  }
-  return plans
 }
 
 const connectPlan = (
@@ -192,7 +189,8 @@ export const adminPlans = ({ admin }: Config, problems: Problems): ReadonlyArray
   }
   // A connection of an operator's holds nothing up.
   const options = { host, port, drainTimeout: 1000 }
-  return [{ role: "admin", key: `admin ${host}:${port}`, path: ["admin"], options }]
+  const portPath = admin.port === undefined ? undefined : ["admin", "port"]
+  return [{ role: "admin", key: `admin ${host}:${port}`, path: ["admin"], portPath, options }]
 }
 
 type ListenConfig = Exclude<NonNullable<Config["listen"]>, ReadonlyArray<unknown>>

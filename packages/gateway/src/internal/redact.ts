@@ -1,5 +1,5 @@
 import type { Path } from "./ConfigText.ts"
-import { isSecretName } from "./show.ts"
+import { isSecretAt, isSecretlyWritten } from "./show.ts"
 
 /** A config without its secrets: what stands under the name of one, and what came from a file. */
 export const redacted = (
@@ -13,8 +13,8 @@ export const redacted = (
       Object.entries(value).map(([key, each]) => [key, redacted(each, written, [...path, key])])
     )
   }
-  return isSecretName(path.at(-1)) || path.join(".").startsWith("telemetry.otlp.headers.") ||
-      written(path)?.includes("${file:") === true
+  return isSecretAt(path) || path.join(".").startsWith("telemetry.otlp.headers.") ||
+      isSecretlyWritten(written(path))
     ? "<redacted>"
     : value
 }

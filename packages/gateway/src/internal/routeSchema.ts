@@ -17,7 +17,7 @@ const wanted = Schema.Union([
 ]).annotate({ expected: "text, { regex: … } or { present: true or false }" })
 
 const path = Schema.String.annotate({ expected: "a path that begins with a slash" }).check(
-  Schema.isPattern(/^\/[^?#\s]*$/u, { expected: "a path that begins with a slash" })
+  Schema.isPattern(/^\/[^?#\s\\\u0000-\u001f\u007f]*$/u, { expected: "a path that begins with a slash" })
 )
 
 const Match = Schema.Struct({
@@ -29,7 +29,7 @@ const Match = Schema.Struct({
       Schema.Struct({ prefix: required(path, "This path, and everything below it.") }),
       Schema.Struct({ regex: required(F.text, "A regular expression that the whole path has to match.") })
     ]).annotate({ expected: "a path such as /api, { exact: … }, { prefix: … } or { regex: … }" }),
-    "A path stands for everything below it, unless it is exact. / by default."
+    "A path stands for everything below it, unless it is exact, and has no wildcards. / by default."
   ),
   method: optional(F.oneOrMore(F.method), "GET takes HEAD, too. Every method by default."),
   headers: optional(Schema.Record(F.fieldName, wanted), "By name, what their values have to be. All have to match."),
@@ -45,7 +45,7 @@ const Edits = Schema.Struct({
 const Redirect = Schema.Struct({
   status: optional(Schema.Literals([301, 302, 303, 307, 308]), "302 by default."),
   scheme: optional(Schema.Literals(["http", "https"]), "That of the request by default."),
-  host: optional(F.name, "That of the request by default."),
+  host: optional(F.host, "That of the request by default."),
   port: optional(F.whole(1, 65535), "That of the request by default; none with another scheme or host."),
   path: optional(path, "In place of the path. The query goes along."),
   prefix: optional(path, "In place of the prefix that the route matches.")
@@ -54,7 +54,7 @@ const Redirect = Schema.Struct({
 const Rewrite = Schema.Struct({
   path: optional(path, "In place of the path."),
   prefix: optional(path, "In place of the prefix that the route matches: / takes it away."),
-  host: optional(F.headerValue, "The Host that the upstream gets. Its own by default.")
+  host: optional(F.hostAndPort, "The Host that the upstream gets. Its own by default.")
 })
 
 const Upgrade = Schema.Struct({
@@ -71,7 +71,10 @@ const Upgrade = Schema.Struct({
 
 /** One of the `routes`. */
 export const Route = Schema.Struct({
-  name: optional(F.name, "Names the route in logs and metrics. What it matches by default."),
+  name: optional(
+    F.name,
+    "Names the route in logs, metrics and circuits; no other route may have it. What it matches by default."
+  ),
   match: optional(Match, "Which requests take it. All by default."),
   upstream: optional(F.name, "Where they go: a URL, or a name of upstreams. This or a redirect has to be there."),
   redirect: optional(Redirect, "Sends clients elsewhere."),

@@ -2,6 +2,7 @@ import { HeaderList, type Proxy, Rewrite } from "@blackgate/http"
 import type { Config } from "../ConfigSchema.ts"
 import { callContextOptions } from "./callContexts.ts"
 import type { Path } from "./ConfigText.ts"
+import { checkEditable } from "./editableHeaders.ts"
 import { fallbackPlan, type Names } from "./fallbackPlan.ts"
 import { describeMatching, matchingOf } from "./matching.ts"
 import { forwardedOptions, time } from "./options.ts"
@@ -11,6 +12,7 @@ import { retryOptions } from "./retries.ts"
 import type { Matching } from "./RouteIndex.ts"
 import { type GroupPlan, type RoutePlan, type Target, unlimited } from "./RoutePlan.ts"
 import { upstreamAt, type UpstreamPlan } from "./upstreams.ts"
+import { writtenPath } from "./writtenPath.ts"
 
 type RouteConfig = NonNullable<Config["routes"]>[number]
 type Edits = NonNullable<RouteConfig["request_headers"]>
@@ -22,11 +24,9 @@ export const routePlans = (
   upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
   problems: Problems
 ): ReadonlyArray<RoutePlan> =>
-  routes.flatMap((route, i) => {
+  namesOf(routes, problems).flatMap(({ matches, name, route }, i) => {
     const path = ["routes", i]
     const matching = matchingOf(route.match, [...path, "match"], problems)
-    const matches = describeMatching(route.match)
-    const name = route.name ?? matches
     const target = route.redirect === undefined
       ? proxy(route, name, matching, path, groups, upstreams, problems)
       : redirect(route, matching, path, problems)
@@ -34,6 +34,33 @@ export const routePlans = (
     const goes = route.redirect === undefined ? route.upstream! : "a redirect"
     return [{ name, path, matches, goes, matching, target }]
   })
+
+// Metrics, logs and circuits know a route by its name: each has one of its own.
+const namesOf = (routes: ReadonlyArray<RouteConfig>, problems: Problems) => {
+  const taken = new Map<string, number>()
+  for (const [i, { name }] of routes.entries()) {
+    const first = name === undefined ? undefined : taken.get(name)
+    if (first !== undefined) {
+      const line = problems.loaded.place(["routes", first, "name"])?.line
+      problems.add(
+        ["routes", i, "name"],
+        `expected a name that no other route has, found ${JSON.stringify(name)}: routes[${first}] has it`
+          + (line === undefined ? "" : `, in line ${line}`)
+      )
+    } else if (name !== undefined) taken.set(name, i)
+  }
+  const seen = new Map<string, number>()
+  return routes.map((route, i) => {
+    const matches = describeMatching(route.match)
+    if (route.name !== undefined) return { route, matches, name: route.name }
+    let nth = (seen.get(matches) ?? 0) + 1
+    const nameOf = () => nth === 1 ? matches : `${matches} (${nth})`
+    while (taken.has(nameOf())) nth++
+    seen.set(matches, nth)
+    taken.set(nameOf(), i)
+    return { route, matches, name: nameOf() }
+  })
+}
 
 // What makes no sense where nothing is forwarded.
 const forwarding = [
@@ -73,7 +100,11 @@ const redirect = (
     problems.add([...path, "redirect", "prefix"], "expected path or prefix, found both")
   }
   const from = prefixOf(matching, prefix, [...path, "redirect", "prefix"], problems)
-  return { _tag: "redirect", answer: redirectTo(route.redirect!, from) }
+  const to = whole && writtenPath(whole, [...path, "redirect", "path"], problems, "replacement")
+  return {
+    _tag: "redirect",
+    answer: redirectTo({ ...route.redirect!, ...(to === undefined ? {} : { path: to }) }, from)
+  }
 }
 
 const proxy = (
@@ -180,7 +211,7 @@ const prefixOf = (
   if (prefix === undefined || matching === undefined) return undefined
   if (matching.path._tag !== "prefix") return problems.add(path, "expected a route that matches a prefix of the path")
   const strip = Rewrite.stripPrefix(matching.path.path)
-  const start = prefix.replace(/\/+$/, "")
+  const start = writtenPath(prefix, path, problems, "replacement").replace(/\/+$/, "")
   return (path) => start + (strip({ path } as Rewrite.ProxyRequest).path)
 }
 
@@ -193,22 +224,11 @@ const pathRewrite = (
   if (rewrite?.path !== undefined) {
     const { path: whole, prefix } = rewrite
     if (prefix !== undefined) problems.add([...path, "prefix"], "expected path or prefix, found both")
-    return () => whole
+    const spelled = writtenPath(whole, [...path, "path"], problems, "replacement")
+    return () => spelled
   }
   return prefixOf(matching, rewrite?.prefix, [...path, "prefix"], problems)
 }
-
-// They are between this gateway and its neighbours (RFC 9110, section 7.6.1), or say how long a body is.
-const reserved = new Set([
-  "connection",
-  "content-length",
-  "host",
-  "keep-alive",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade"
-])
 
 const edits = (
   config: Edits | undefined,
@@ -217,11 +237,8 @@ const edits = (
 ): ((headers: HeaderList.HeaderList) => HeaderList.HeaderList) | undefined => {
   if (config === undefined) return undefined
   const { add = {}, remove = [], set = {} } = config
-  for (const [key, names] of [["set", Object.keys(set)], ["add", Object.keys(add)]] as const) {
-    for (const name of names) {
-      if (reserved.has(name.toLowerCase())) problems.add([...path, key, name], `${name} is not a header to be edited`)
-    }
-  }
+  checkEditable(set, [...path, "set"], problems)
+  checkEditable(add, [...path, "add"], problems)
   return (headers) => {
     let edited = headers
     for (const name of remove) edited = HeaderList.remove(edited, name)

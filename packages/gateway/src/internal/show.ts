@@ -11,6 +11,26 @@ const secretNames = /^(?:dsn|passphrase|(?:proxy-)?authorization|(?:set-)?cookie
 export const isSecretName = (key: string | number | undefined): boolean =>
   typeof key === "string" && secretNames.test(key)
 
+// Whoever names a header, or a variable, may use more words.
+const secretWords = /auth|cookie|secret|passw|token|key|credential|session|signature|assertion|jwt/i
+const lists = new Set<unknown>(["add", "headers", "query", "set"])
+
+/** Whether what stands at a path is nobody's business; the expression for a secret header is a secret, too. */
+export const isSecretAt = (path: ReadonlyArray<string | number>): boolean => {
+  let last = path.length - 1
+  while (typeof path[last] === "number") last--
+  if (path[last] === "regex") last--
+  const name = path[last]
+  return isSecretName(name) || (lists.has(path[last - 1]) && secretWords.test(String(name)))
+}
+
+/** Whether a text, as it is written, stands for what comes from a file, or from a variable that is called a secret. */
+export const isSecretlyWritten = (written: string | undefined): boolean =>
+  written !== undefined &&
+  Array.from(written.matchAll(/(\$?)\$\{([^}:]*)/g)).some(([, escape, name = ""]) =>
+    escape === "" && (name === "file" || secretWords.test(name))
+  )
+
 /** A value of a config file, as it is shown in an error. */
 export const show = (value: unknown): string => {
   if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list"

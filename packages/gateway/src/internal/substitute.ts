@@ -37,8 +37,9 @@ export const substitute = (text: string, { env, readFile }: Sources): Substitute
       continue
     }
     const [, name, otherwise] = variable.exec(inner) ?? []
+    if (otherwise?.includes("${") === true) return wrong("a default can't refer to anything, found " + whole)
     if (name === undefined) return wrong("expected ${NAME}, ${NAME:-default} or ${file:path}, found " + whole)
-    const value = env[name]
+    const value = Object.hasOwn(env, name) ? env[name] : undefined
     // As in a shell, a default stands for what is empty, too.
     if (otherwise !== undefined) result += value === undefined || value === "" ? otherwise : value
     else if (value !== undefined) result += value

@@ -24,7 +24,7 @@ import type { ProxyRequest, ProxyResponse } from "../Rewrite.ts"
 import { type Request, type Response, Transport } from "../Transport.ts"
 import { isSwitched, type Request as UpgradeRequest, type Switched } from "../Upgrade.ts"
 import type { Upstream } from "../Upstream.ts"
-import type { UpstreamError } from "../UpstreamError.ts"
+import { Report, type UpstreamError } from "../UpstreamError.ts"
 import { receiveWith, Receiving, Sending } from "./callContext.ts"
 import { endToEnd } from "./endToEnd.ts"
 import { Exchange } from "./Exchange.ts"
@@ -77,12 +77,16 @@ export const serve = (settings: Settings): Effect.Effect<Answer, any, any> => {
   const { options } = settings
   const asked = options.callContext ?? {}
   const receiving = asked.receive ? new Receiving(asked.receive === true ? {} : asked.receive) : undefined
+  const { group, tunnels } = settings
+  const exchange = exchangeWith(settings, group, options.total)
   const route: Route = {
     settings,
-    exchange: exchangeWith(settings, settings.group, options.total),
+    exchange,
     retrying: options.retry &&
       retryingWith(options.retry, (retry) => exchangeWith(settings, settings.group, options.total, retry)),
-    tunnel: exchangeWith(settings, settings.tunnels.group, settings.tunnels.total),
+    tunnel: tunnels.group === group && tunnels.total === options.total
+      ? exchange
+      : exchangeWith(settings, tunnels.group, tunnels.total),
     receiving,
     sending: asked.send ? new Sending(asked.send === true ? {} : asked.send) : undefined,
     forwardingIn: settings.forwarding === undefined ? forwardingOf(options.forwarded) : () => settings.forwarding!,
@@ -324,7 +328,9 @@ const exchangeWith = (
       priority: options.priority,
       fallback: (failure: CommandError | UpstreamError, request: ProxyRequest): Effect.Effect<Answer, any, any> =>
         Effect.andThen(
-          failure._tag === "UpstreamError" ? Effect.logWarning(failure.message) : Effect.void,
+          failure._tag === "UpstreamError"
+            ? Effect.withFiber((fiber) => fiber.getRef(Report)(failure, key))
+            : Effect.void,
           options.fallback === undefined
             ? Effect.succeed(Failures.failure(failure))
             : Effect.flatMap(toEffect(options.fallback(failure, request)), (answer) => sendable("fallback", answer))

@@ -3,7 +3,7 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type * as Net from "node:net"
-import { watch, type Watcher, watchStream } from "./Connections.ts"
+import { unwatch, watch, type Watcher, watchStream } from "./Connections.ts"
 import { Offer } from "./Offer.ts"
 
 /**
@@ -22,10 +22,10 @@ const untilItsEnd = (socket: Net.Socket): void => {
 /** Who has sent a request, as far as Node's servers show it. */
 export class Client {
   readonly request: Http.IncomingMessage | Http2.Http2ServerRequest | undefined
-  /** Hears no more of it. */
-  readonly unwatch: () => void
   private readonly asked: HttpServerRequest
   private readonly socket: Net.Socket | undefined
+  private readonly watcher: Watcher
+  private readonly unwatchStream: (() => void) | undefined
 
   constructor(asked: HttpServerRequest, watcher: Watcher) {
     const { source } = asked
@@ -34,13 +34,17 @@ export class Client {
       ? source
       : undefined
     this.socket = source instanceof Http.IncomingMessage ? source.socket : undefined
-    this.unwatch = this.socket !== undefined
-      ? watch(this.socket, watcher)
-      : source instanceof Http2.Http2ServerRequest
-      ? watchStream(source.stream, watcher)
-      : () => {}
+    this.watcher = watcher
+    if (this.socket !== undefined) watch(this.socket, watcher)
+    this.unwatchStream = source instanceof Http2.Http2ServerRequest ? watchStream(source.stream, watcher) : undefined
     const { upgrade: isUpgrade } = source as { readonly upgrade?: boolean }
     if (this.socket !== undefined && isUpgrade === true && Offer.of(asked) === undefined) untilItsEnd(this.socket)
+  }
+
+  /** Hears no more of it. */
+  unwatch(): void {
+    if (this.socket !== undefined) unwatch(this.socket, this.watcher)
+    else this.unwatchStream?.()
   }
 
   /** Whether there is nobody left to answer. */

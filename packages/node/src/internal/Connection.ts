@@ -1,5 +1,5 @@
 import type { ServerResponse } from "node:http"
-import type { Http2Stream, ServerHttp2Session } from "node:http2"
+import type { ServerHttp2Session } from "node:http2"
 import type * as Net from "node:net"
 import { forget } from "./Client.ts"
 import type { IncomingBody } from "./IncomingBody.ts"
@@ -31,7 +31,8 @@ export class Connection {
 
   session: ServerHttp2Session | undefined = undefined
   requests = 0
-  readonly streams = new Set<Http2Stream>()
+  /** How many are open. */
+  streams = 0
   /** Frames that ask for nothing but an answer. */
   chatter = 0
 
@@ -114,7 +115,7 @@ export class Connection {
 
   /** HTTP/2: whether nothing was served on it for so long. Frames that ask for nothing, and half a head, don't count. */
   isIdle(now: number, timeout: number): boolean {
-    if (this.session === undefined || this.streams.size > 0) this.idleSince = undefined
+    if (this.session === undefined || this.streams > 0) this.idleSince = undefined
     else this.idleSince ??= now
     return this.idleSince !== undefined && now - this.idleSince >= timeout
   }

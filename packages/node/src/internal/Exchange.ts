@@ -39,6 +39,7 @@ const mostInterim = 100
 export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, Cargo {
   lane: Lane | undefined = undefined
   quiet = 0
+  place = 0
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Origin

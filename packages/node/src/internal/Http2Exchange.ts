@@ -41,6 +41,7 @@ export interface Instead {
  */
 export class Http2Exchange implements Waiter, Watcher, Watched {
   quiet = 0
+  place = 0
   private readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
   private readonly origin: Http2Origin

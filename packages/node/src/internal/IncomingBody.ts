@@ -3,13 +3,15 @@ import type { Http2ServerRequest, Http2ServerResponse } from "node:http2"
 import { ClientBroke } from "./ClientBroke.ts"
 import type { Connection } from "./Connection.ts"
 import { type Refusal, refusal } from "./refusals.ts"
+import type { Listed } from "./Roster.ts"
 
 /**
  * The body of a request that is being received: counted as it comes, whoever reads it and whether or not anyone does.
  *
  * Node pushes what its parser finds to the request. Of a body that is refused nothing more is pushed, its end least of all.
  */
-export class IncomingBody {
+export class IncomingBody implements Listed {
+  place = 0
   readonly connection: Connection
   readonly request: IncomingMessage | Http2ServerRequest
   /** Of a request for another protocol there is none that we know. */

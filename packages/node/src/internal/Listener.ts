@@ -1,5 +1,5 @@
 import type * as Http from "node:http"
-import type { Http2ServerRequest, Http2ServerResponse, Http2Stream, ServerHttp2Session } from "node:http2"
+import type { Http2ServerRequest, Http2ServerResponse, ServerHttp2Session } from "node:http2"
 import { constants } from "node:http2"
 import * as Net from "node:net"
 import type { Duplex } from "node:stream"
@@ -11,6 +11,7 @@ import { http1Server, limitHttp1 } from "./http1Server.ts"
 import { IncomingBody } from "./IncomingBody.ts"
 import { acceptFor } from "./Offer.ts"
 import { noTunnel, ofParser, type Refusal, refusal, tooMany, unknownExpectation } from "./refusals.ts"
+import { Roster } from "./Roster.ts"
 import { http2Server, retire, type SessionOptions, watchSession, Window } from "./Sessions.ts"
 
 // What a server of Node's has, and `acceptFor` sets.
@@ -38,8 +39,8 @@ export class Listener {
   private readonly http1: Http.Server
   private http2: ReturnType<typeof http2Server>
   private readonly sessions = new WeakMap<ServerHttp2Session, Connection>()
-  private readonly bodies = new Set<IncomingBody>()
-  private readonly windows = new Map<Http2Stream, { readonly window: Window; readonly connection: Connection }>()
+  private readonly bodies = new Roster<IncomingBody>()
+  private readonly windows = new Roster<Window>()
   private ticks: NodeJS.Timeout
   private draining = false
   private second = 0
@@ -154,11 +155,12 @@ export class Listener {
       stream.close(constants.NGHTTP2_CANCEL)
       return undefined
     }
-    connection.streams.add(stream)
-    this.windows.set(stream, { window: new Window(stream), connection })
+    const window = new Window(connection, stream)
+    connection.streams++
+    this.windows.add(window)
     stream.once("close", () => {
-      connection.streams.delete(stream)
-      this.windows.delete(stream)
+      connection.streams--
+      this.windows.delete(window)
     })
     if (wrong !== undefined) {
       connection.tell(wrong.reason, wrong.status)
@@ -269,10 +271,10 @@ export class Listener {
         connection.socket.destroy()
       }
     }
-    for (const [stream, { connection, window }] of this.windows) {
+    for (const window of this.windows) {
       if (!window.isStuck(now, stallTimeout)) continue
-      connection.tell("it does not read what it has asked for")
-      stream.close(constants.NGHTTP2_CANCEL)
+      window.connection.tell("it does not read what it has asked for")
+      window.stream.close(constants.NGHTTP2_CANCEL)
     }
   }
 

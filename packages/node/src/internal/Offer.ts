@@ -3,11 +3,9 @@ import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as Http from "node:http"
 import type * as Net from "node:net"
 import type { Duplex } from "node:stream"
-import { watch } from "./Connections.ts"
+import { listen } from "./Connections.ts"
 import { Early, lastWords } from "./Early.ts"
 import type { End } from "./Joint.ts"
-
-const noWatcher = { clientGone: () => {} }
 
 const offers = new WeakMap<Http.IncomingMessage, Offer>()
 const declined = new WeakSet<Http.IncomingMessage>()
@@ -33,7 +31,7 @@ export class Offer {
     this.request = request
     this.stream = stream
     this.early = new Early(stream, head)
-    watch(request.socket, noWatcher)() // its listener is to stay
+    listen(request.socket) // while the listeners are counted that are to stay
     stream.once("finish", this.onEnded)
     this.listeners = new Map(["error", "close"].map((event) => [event, stream.listeners(event)]))
   }

@@ -11,7 +11,7 @@ import * as Http from "node:http"
 import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import { bodyOf } from "./bodyOf.ts"
-import { watch, type Watcher } from "./Connections.ts"
+import { unwatch, watch, type Watcher } from "./Connections.ts"
 import { type Ending, Joint, reset } from "./Joint.ts"
 import { Offer } from "./Offer.ts"
 import { RequestBody } from "./RequestBody.ts"
@@ -39,7 +39,6 @@ export class Opening implements Watcher, Cuttable {
   private readonly call: Completion<Response, UpstreamError>
   private readonly tunnels: Tunnels
   private readonly client: Http.IncomingMessage
-  private readonly unwatch: () => void
   private socket: Net.Socket | undefined = undefined
   private connected = false
   /** Its body, for as long as that is being sent. */
@@ -54,7 +53,7 @@ export class Opening implements Watcher, Cuttable {
     this.call = call
     this.tunnels = tunnels
     this.client = request.source.source as Http.IncomingMessage
-    this.unwatch = watch(this.client.socket, this)
+    watch(this.client.socket, this)
   }
 
   start(dialer: TunnelDialer): void {
@@ -245,7 +244,7 @@ export class Opening implements Watcher, Cuttable {
 
   private leave(): void {
     this.over = true
-    this.unwatch()
+    unwatch(this.client.socket, this)
     this.tunnels.delete(this)
   }
 

@@ -8,6 +8,7 @@
  */
 import * as Http2 from "node:http2"
 import type { Connection } from "./Connection.ts"
+import type { Listed } from "./Roster.ts"
 
 export interface SessionOptions {
   readonly maxHeaderBytes: number
@@ -71,12 +72,15 @@ export const retire = (session: Http2.ServerHttp2Session): void => {
 }
 
 /** Whether a stream's client has left its window shut, with something to send, for so long. */
-export class Window {
+export class Window implements Listed {
+  place = 0
+  readonly connection: Connection
+  readonly stream: Http2.Http2Stream
   private unsent = 0
   private since = 0
-  private readonly stream: Http2.Http2Stream
 
-  constructor(stream: Http2.Http2Stream) {
+  constructor(connection: Connection, stream: Http2.Http2Stream) {
+    this.connection = connection
     this.stream = stream
   }
 

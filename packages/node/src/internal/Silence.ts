@@ -1,5 +1,7 @@
+import { type Listed, Roster } from "./Roster.ts"
+
 /** What may not be silent for too long. */
-export interface Watched {
+export interface Watched extends Listed {
   /** For how many beats nothing has moved. Whatever moves sets it to 0. */
   quiet: number
   silent(): void
@@ -13,7 +15,7 @@ const longest = 2 ** 31 - 1
  * so the time is exceeded by up to an eighth.
  */
 export class Silence {
-  private readonly watched = new Set<Watched>()
+  private readonly watched = new Roster<Watched>()
   private readonly period: number
   private timer: NodeJS.Timeout | undefined = undefined
 
@@ -38,7 +40,7 @@ export class Silence {
       return
     }
     // The first beat may come at any time, so the full time is over with the one after the last.
-    for (const it of this.watched) if (++it.quiet > beats) it.silent()
+    for (const it of this.watched) if (this.watched.has(it) && ++it.quiet > beats) it.silent()
   }
 }
 

@@ -2,7 +2,8 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import * as Net from "node:net"
 import { CannotListen } from "../../CannotListen.ts"
-import { named, type Ports } from "../Listening.ts"
+import type { Ports } from "../Listening.ts"
+import { named } from "../overlap.ts"
 import type { Plan } from "../Plan.ts"
 
 /** This system can't have several workers. */
@@ -39,6 +40,6 @@ export const areFree = ({ listeners }: Plan, ports: Ports): Effect.Effect<void, 
     if (role !== "gateway" || port === 0 || Object.hasOwn(ports, key)) return Effect.void
     return Effect.mapError(
       listen(host === undefined ? { port } : { host, port }),
-      (cause) => new CannotListen({ address: named(plan), cause })
+      (cause) => new CannotListen({ address: named(plan.options), cause })
     )
   }, { discard: true })
