@@ -106,6 +106,9 @@ describe("a worker that fails while all change to another config", { concurrent:
       const { lines, reload, versions } = yield* begun(config(1))
       yield* reload(config(2, { prepare: "is slow", commit: "is slow" }))
       assert.deepStrictEqual(yield* versions, [[1, 2], [2, 2]])
+      // Twice as long as one may hang that does something else.
+      yield* reload(config(3, { prepare: "builds" }))
+      assert.deepStrictEqual(yield* versions, [[1, 3], [2, 3]])
       assert.deepStrictEqual(lines, [])
     }))
 })

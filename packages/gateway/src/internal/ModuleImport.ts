@@ -100,6 +100,33 @@ const load: Module.LoadHookSync = (url, context, next) => {
   return loaded
 }
 
+class Dangling {
+  readonly reason: unknown
+  constructor(reason: unknown) {
+    this.reason = reason
+  }
+}
+
+/** Imports it. A promise that it rejects meanwhile, and that nobody awaits, would end the process: it is the import that fails. */
+const awaited = async (url: string, version: number): Promise<object> => {
+  let dangling: Dangling | undefined
+  const hear = (reason: unknown) => {
+    const isIts = reason instanceof Error && String(reason.stack).includes(`${key}=${version}`)
+    if (!isIts) throw reason
+    dangling ??= new Dangling(reason)
+  }
+  process.on("unhandledRejection", hear)
+  try {
+    const exports = await import(url) as object
+    // Node tells of them when a turn is over.
+    await new Promise((resolve) => setImmediate(resolve))
+    if (dangling !== undefined) throw dangling
+    return exports
+  } finally {
+    process.off("unhandledRejection", hear)
+  }
+}
+
 // What an import that never ends waits for, nobody knows.
 const patience = "30 seconds"
 
@@ -122,8 +149,11 @@ export const importAnew = (
     const url = pathToFileURL(real)
     url.searchParams.set(key, String(version))
     const importing = Effect.tryPromise({
-      try: () => import(url.href) as Promise<object>,
-      catch: (thrown) => thrownBy(imported, "it can't be imported: ", thrown)
+      try: () => awaited(url.href, version),
+      catch: (thrown) =>
+        thrown instanceof Dangling
+          ? thrownBy(imported, "it rejects a promise that nobody awaits: ", thrown.reason)
+          : thrownBy(imported, "it can't be imported: ", thrown)
     })
     return noQuitting(file, "while it was imported", importing).pipe(
       Effect.map((exports) => ({ exports, imported })),
