@@ -16,7 +16,7 @@ import { isSwitched, type Request as UpgradeRequest, type Switched } from "../Up
 import { endToEnd } from "./endToEnd.ts"
 import { Exchange } from "./Exchange.ts"
 import * as Failures from "./failures.ts"
-import { Forwarding } from "./Forwarding.ts"
+import type { Forwarding } from "./Forwarding.ts"
 import { Limit, limited } from "./limited.ts"
 import { refusal } from "./malformed.ts"
 import * as Path from "./path.ts"

@@ -1,7 +1,7 @@
 /** What a proxy route does with a request, untyped: `Proxy.ts` says what the types are. */
 import * as Criticality from "@blackgate/core/Criticality"
 import * as Effect from "effect/Effect"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import { receiveWith } from "./callContext.ts"
 import { Route, type Settings } from "./Route.ts"
 import { Serving } from "./Serving.ts"
