@@ -78,6 +78,6 @@ describe("keys", () => {
   it.effect("two that read the same are one too many, however they are written", () =>
     Effect.map(
       problems("groups:\n  1: { pool: { max_concurrent: 1 } }\n  \"1\": { pool: { max_concurrent: 2 } }"),
-      (found) => assert.strictEqual(found[0]?.message, "there is another key that reads \"1\"")
+      (found) => assert.strictEqual(found[0]?.message, "it is there already, in line 2")
     ))
 })

@@ -13,10 +13,10 @@ export const wrong: ReadonlyArray<readonly [name: string, text: string, message:
   [
     "two keys of one name",
     "port: 1\nport: 2\n",
-    `blackgate.yml:2:1: Map keys must be unique
+    `blackgate.yml:2:1: port: it is there already, in line 1
   |
 2 | port: 2
-  | ^
+  | ^^^^
 
 1 error in blackgate.yml`
   ],

@@ -12,9 +12,11 @@ import * as Schema from "effect/Schema"
 import { ConfigError, type Place, type Problem } from "./ConfigError.ts"
 import type { ConfigModule } from "./ConfigModule.ts"
 import { type Config, ConfigSchema } from "./ConfigSchema.ts"
+import { byPlace } from "./internal/byPlace.ts"
 import { ConfigText, type Path } from "./internal/ConfigText.ts"
 import { type Finding, findings } from "./internal/issues.ts"
 import { plainData } from "./internal/plainData.ts"
+import { remainderOf } from "./internal/remainder.ts"
 import { isSecretAt, show } from "./internal/show.ts"
 import type { Sources } from "./internal/substitute.ts"
 
@@ -66,28 +68,11 @@ export const parse = (text: string, options: Options): Effect.Effect<Loaded, Con
   Effect.suspend(() => {
     const { file } = options
     const read = new ConfigText(text.replace(/^\uFEFF/, ""), options)
-    const problems: Array<Problem> = [...read.problems]
-    const fail = () => Effect.fail(new ConfigError({ file, problems: problems.toSorted(byPlace) }))
-    if (read.value === undefined) {
-      if (problems.length === 0) {
-        problems.push({ path: [], expected: "a mapping with proxies or routes", found: "nothing", place: undefined })
-      }
-      return fail()
+    if (read.value === undefined && read.problems.length === 0) {
+      const problem = { path: [], expected: "a mapping with proxies or routes", found: "nothing", place: undefined }
+      return Effect.fail(new ConfigError({ file, problems: [problem] }))
     }
-    const decoded = Schema.decodeUnknownResult(ConfigSchema)(read.value, { errors: "all", onExcessProperty: "error" })
-    if (Result.isFailure(decoded)) {
-      const known = new Set(problems.map(({ path }) => JSON.stringify(path)))
-      const found = findings(decoded.failure.issue)
-      for (const { isSecret, path } of found) if (isSecret) read.hide(path)
-      for (const finding of found) {
-        // What could not be read is not there, and has been told of.
-        if (!known.has(JSON.stringify(finding.path))) problems.push(problemOf(finding, read))
-      }
-    }
-    if (problems.length > 0 || Result.isFailure(decoded)) return fail()
-    return Effect.succeed({
-      file,
-      config: decoded.success,
+    return check(file, read.value, read.problems, read, {
       place: (path, at = "value") => read.placeAt(path, at),
       written: (path) => read.writtenAt(path),
       placeIn: (path, start, length) => read.placeIn(path, start, length)
@@ -103,18 +88,36 @@ export const parse = (text: string, options: Options): Effect.Effect<Loaded, Con
 export const fromData = (given: unknown, file: string): Effect.Effect<Loaded, ConfigError> =>
   Effect.suspend(() => {
     const { problems, value = {} } = plainData(given)
-    const data = { value, placeAt: () => undefined, writtenAt: () => undefined }
-    const decoded = Schema.decodeUnknownResult(ConfigSchema)(value, { errors: "all", onExcessProperty: "error" })
-    const found = Result.isFailure(decoded) ? findings(decoded.failure.issue) : []
-    const known = new Set(problems.map(({ path }) => JSON.stringify(path)))
-    const all = [
-      ...problems,
-      ...found.filter(({ path }) => !known.has(JSON.stringify(path))).map((finding) => problemOf(finding, data))
-    ]
-    if (all.length > 0 || Result.isFailure(decoded)) return Effect.fail(new ConfigError({ file, problems: all }))
     const nowhere = () => undefined
-    return Effect.succeed({ file, config: decoded.success, place: nowhere, written: nowhere, placeIn: nowhere })
+    const data = { value, placeAt: nowhere, writtenAt: nowhere, hide: nowhere }
+    return check(file, value, problems, data, { place: nowhere, written: nowhere, placeIn: nowhere })
   })
+
+/** What there is to say of a config's data; `unread` has been said already. */
+const check = (
+  file: string,
+  value: unknown,
+  unread: ReadonlyArray<Problem>,
+  text: Pick<ConfigText, "hide" | "placeAt" | "value" | "writtenAt">,
+  places: Pick<Loaded, "place" | "placeIn" | "written">
+): Effect.Effect<Loaded, ConfigError> => {
+  if (value === undefined) return Effect.fail(new ConfigError({ file, problems: unread.toSorted(byPlace) }))
+  const decoded = Schema.decodeUnknownResult(ConfigSchema)(value, { errors: "all", onExcessProperty: "error" })
+  if (unread.length === 0 && Result.isSuccess(decoded)) {
+    return Effect.succeed({ file, config: decoded.success, ...places })
+  }
+  const found = Result.isFailure(decoded) ? findings(decoded.failure.issue) : []
+  for (const { isSecret, path } of found) if (isSecret) text.hide(path)
+  // What could not be read is not there, and has been told of.
+  const known = new Set(unread.map(({ path }) => JSON.stringify(path)))
+  const more = found.filter(({ path }) => !known.has(JSON.stringify(path))).map((finding) => problemOf(finding, text))
+  const remainder = remainderOf(value, found, unread)
+  const rest = remainder && {
+    loaded: { file, config: remainder.config, ...places },
+    isDoubtful: remainder.isDoubtful
+  }
+  return Effect.fail(new ConfigError({ file, problems: [...unread, ...more].toSorted(byPlace), rest }))
+}
 
 const problemOf = (
   { at, expected, hint, isSecret, kind, path }: Finding,
@@ -135,6 +138,3 @@ const problemOf = (
 
 const valueAt = (value: unknown, path: Path): unknown =>
   path.reduce<unknown>((at, key) => at instanceof Object ? Reflect.get(at, key) : undefined, value)
-
-const byPlace = (a: Problem, b: Problem): number =>
-  (a.place?.line ?? 0) - (b.place?.line ?? 0) || (a.place?.column ?? 0) - (b.place?.column ?? 0)

@@ -4,6 +4,8 @@
  * @since 0.1.0
  */
 import * as Data from "effect/Data"
+import type { Loaded } from "./Config.ts"
+import type { Remainder } from "./internal/remainder.ts"
 
 /**
  * A place in a file; lines and columns count from 1.
@@ -48,6 +50,8 @@ export interface Problem {
 export class ConfigError extends Data.TaggedError("ConfigError")<{
   readonly file: string
   readonly problems: ReadonlyArray<Problem>
+  /** What can still be looked at for more, by who reads on. */
+  readonly rest?: { readonly loaded: Loaded; readonly isDoubtful: Remainder["isDoubtful"] } | undefined
 }> {
   override get message(): string {
     const { file, problems } = this

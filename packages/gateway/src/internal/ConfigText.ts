@@ -19,7 +19,13 @@ export class ConfigText {
   constructor(text: string, sources: Sources) {
     this.text = text
     // Not "silent", which says nothing of a second document, and takes the first one for all of it.
-    const document = Yaml.parseDocument(text, { lineCounter: this.lines, prettyErrors: false, logLevel: "error" })
+    const document = Yaml.parseDocument(text, {
+      lineCounter: this.lines,
+      prettyErrors: false,
+      logLevel: "error",
+      // `YamlReading` says which one it is, and goes on.
+      uniqueKeys: false
+    })
     for (const { code, message, pos: [start, end] } of document.errors) {
       const hint = this.text[start - 1] === "$" ? "within { } and [ ], what has a ${ has to be in quotes" : undefined
       const said = code === "MULTIPLE_DOCS"
@@ -29,7 +35,7 @@ export class ConfigText {
         : message.split("\n")[0]!
       this.problems.push({ path: [], message: said, hint, place: this.placeOf(start, end) })
       // What follows on one mistake of syntax are no mistakes of whoever wrote it.
-      if (code !== "DUPLICATE_KEY") break
+      break
     }
     this.value = this.problems.length > 0
       ? undefined

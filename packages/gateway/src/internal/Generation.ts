@@ -5,10 +5,12 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { EventEmitter } from "node:events"
-import { ConfigError } from "../ConfigError.ts"
+import { ConfigError, type Problem } from "../ConfigError.ts"
 import { AccessLog, Taken } from "./AccessLog.ts"
+import { byPlace } from "./byPlace.ts"
 import { type Answer, buildCode, type Code } from "./Code.ts"
 import type { CodeRoutes } from "./CodeRoutes.ts"
 import type { Path } from "./ConfigText.ts"
@@ -20,6 +22,7 @@ import { Lookup } from "./Lookup.ts"
 import type { Plan } from "./Plan.ts"
 import type { Listed } from "./RoutePlan.ts"
 import { spanned, type Telemetry } from "./Telemetry.ts"
+import { problemsOf } from "./wrongOptions.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -181,10 +184,14 @@ export const buildGeneration = (plan: Plan, kept: Kept, worker?: number): Effect
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const build = Effect.gen(function*() {
-      const groups = yield* Effect.forEach(
-        plan.groups,
-        (group) => orConfigError(plan, group.path, groupOf(kept, group))
-      )
+      const wrong: Array<Problem> = []
+      const groups: Array<Built> = []
+      for (const group of plan.groups) {
+        const built = yield* Effect.result(groupOf(kept, group))
+        if (Result.isSuccess(built)) groups.push(built.success)
+        else wrong.push(...problemsOf(built.failure, group.path, plan.loaded))
+      }
+      if (wrong.length > 0) return yield* new ConfigError({ file: plan.loaded.file, problems: wrong.toSorted(byPlace) })
       const answers = new Map<Listed, Answer>()
       for (const route of [...plan.routes, ...plan.proxies]) {
         const { target } = route
@@ -244,24 +251,8 @@ const upgradeIn = (group: Group.Group, upgrade: Proxy.Options["upgrade"]) =>
   typeof upgrade === "object" ? { ...upgrade, group } : { group }
 
 const orConfigError = <A, R>(
-  { loaded: { file, place } }: Plan,
+  { loaded }: Plan,
   path: Path,
   effect: Effect.Effect<A, InvalidOptions.InvalidOptions, R>
 ): Effect.Effect<A, ConfigError, R> =>
-  Effect.mapError(effect, ({ problem }) => {
-    const problems = inSnakeCase(problem).split("; ").map((each) => {
-      const [, option, message = each] = /^([a-z_.\d]+): (.*)$/s.exec(each) ?? []
-      const at = option === undefined
-        ? path
-        : [...path, ...option.split(".").map((key) => /^\d+$/.test(key) ? Number(key) : key)]
-      return { path: at, message, place: place(at, "key") }
-    })
-    return new ConfigError({ file, problems })
-  })
-
-// The libraries call an option as a program does.
-const inSnakeCase = (text: string): string =>
-  text.replaceAll(
-    /\b[a-z]+(?:[A-Z][a-z]+)+\b/g,
-    (name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-  )
+  Effect.mapError(effect, (error) => new ConfigError({ file: loaded.file, problems: problemsOf(error, path, loaded) }))

@@ -2,6 +2,7 @@ import type { Forwarded } from "@blackgate/http"
 import * as Effect from "effect/Effect"
 import type { Loaded } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
+import { byPlace } from "./byPlace.ts"
 import { adminPlans, forwardedOptions, groupOptions, type ListenerPlan, listenerPlans, rateKeyOf } from "./options.ts"
 import { checkApart } from "./overlap.ts"
 import { Problems, type ReadFile } from "./Problems.ts"
@@ -9,6 +10,7 @@ import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
 import { routePlans } from "./routes.ts"
 import { Upstreams } from "./upstreams.ts"
+import { wrongGroups } from "./wrongOptions.ts"
 
 /** What is to be built, with everything that it needs at hand. */
 export interface Plan {
@@ -43,7 +45,9 @@ export const planOf = (loaded: Loaded, readFile: ReadFile): Effect.Effect<Plan, 
     const named = new Set(groups.map(({ name }) => name))
     const apart = (route: RoutePlan) => setApart(route, named)
     return problems.all.length > 0
-      ? Effect.fail(new ConfigError({ file, problems: problems.all }))
+      ? Effect.fail(
+        new ConfigError({ file, problems: [...problems.all, ...wrongGroups(groups, loaded)].toSorted(byPlace) })
+      )
       : Effect.succeed({
         loaded,
         listeners,

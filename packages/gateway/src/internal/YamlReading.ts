@@ -112,6 +112,7 @@ export class YamlReading {
   private readMap(map: Yaml.YAMLMap, path: Path, within: ReadonlyArray<Yaml.Node>): Record<string, unknown> {
     const merged: Record<string, unknown> = {}
     const own: Record<string, unknown> = {}
+    const seen = new Map<string, Yaml.Scalar>()
     for (const pair of map.items) {
       const key = pair.key as Yaml.Node
       const value = pair.value as Yaml.Node | null
@@ -119,11 +120,17 @@ export class YamlReading {
         this.wrong(path, "expected text for a key", key)
         continue
       }
+      const name = String(key.value)
+      const first = seen.get(name)
+      // To YAML, a number and the text of it are two keys.
+      if (first !== undefined) {
+        const { line } = this.text.placeOf(first.range![0], first.range![1])
+        this.wrong([...path, name], `it is there already, in line ${line}`, key)
+        continue
+      }
+      seen.set(name, key)
       if (key.value === "<<" && key.type === "PLAIN") this.merge(merged, value, path, within)
       else {
-        const name = String(key.value)
-        // To YAML, a number and the text of it are two keys.
-        if (Object.hasOwn(own, name)) this.wrong(path, `there is another key that reads ${JSON.stringify(name)}`, key)
         const read = this.read(value, [...path, name], key, within)
         if (read === undefined) delete merged[name]
         else own[name] = read

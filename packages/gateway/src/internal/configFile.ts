@@ -6,10 +6,13 @@ import * as Path from "node:path"
 import { fromData, type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
 import { type ConfigModule, isConfigModule } from "../ConfigModule.ts"
+import { byPlace } from "./byPlace.ts"
 import { importAnew, type ModuleFiles } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
+import type { ReadFile } from "./Problems.ts"
 import { fromDisk, type Read } from "./Read.ts"
 import { thrownBy } from "./thrown.ts"
+import { wrongGroups } from "./wrongOptions.ts"
 
 /** Where a config file is looked for if none is named: where the Python program looks, and for a module. */
 const places = (): ReadonlyArray<string> => [
@@ -127,4 +130,23 @@ const readConfigFile = (
 
 /** The file's config, with the files that it names. Each thread that runs a module imports it by itself, from what another one has kept of it. */
 export const loadPlan = (file: string, read: Read = fromDisk, kept?: ModuleFiles): Effect.Effect<Plan, ConfigError> =>
-  Effect.flatMap(readConfigFile(file, read, kept), (loaded) => planOf(loaded, readFrom(file, read)))
+  readConfigFile(file, read, kept).pipe(
+    Effect.flatMap((loaded) => planOf(loaded, readFrom(file, read))),
+    Effect.catchTag("ConfigError", (error) => withRest(error, readFrom(file, read)))
+  )
+
+/** What is wrong, and what is wrong besides with the parts that make sense. */
+const withRest = (error: ConfigError, readFile: ReadFile): Effect.Effect<never, ConfigError> => {
+  const { file, problems, rest } = error
+  if (rest === undefined) return Effect.fail(error)
+  return planOf(rest.loaded, readFile).pipe(
+    Effect.match({
+      onSuccess: ({ groups }) => wrongGroups(groups, rest.loaded),
+      onFailure: (more) => more.problems
+    }),
+    Effect.flatMap((more) => {
+      const certain = more.filter(({ path }) => !rest.isDoubtful(path))
+      return Effect.fail(new ConfigError({ file, problems: [...problems, ...certain].toSorted(byPlace) }))
+    })
+  )
+}

@@ -15,6 +15,7 @@ import type { Upstreams } from "./upstreams.ts"
 import { writtenPath } from "./writtenPath.ts"
 
 type RouteConfig = NonNullable<Config["routes"]>[number]
+type RouteOptions = Extract<Target, { _tag: "proxy" }>["options"]
 type Edits = NonNullable<RouteConfig["request_headers"]>
 
 /** The `routes` of a config. */
@@ -126,17 +127,21 @@ const proxy = (
   const rewritten = pathRewrite(route.rewrite, matching, [...path, "rewrite"], problems)
   const editRequest = edits(route.request_headers, [...path, "request_headers"], problems)
   const editResponse = edits(route.response_headers, [...path, "response_headers"], problems)
-  if (to === undefined || group === undefined) return undefined
-  checkShared(route, group, path, problems)
+  const tunnels = typeof route.upgrade === "object" && route.upgrade.group !== undefined
+    ? names.group([...path, "upgrade", "group"], route.upgrade.group)
+    : undefined
+  if (group !== undefined) checkShared(route, group, path, problems)
+  if (to === undefined || group === undefined) {
+    // Only for what is wrong with it, too: nobody asks for what it makes of these options.
+    fallbackPlan(route, { key: name } as RouteOptions, [...path, "fallback"], names, problems)
+    return undefined
+  }
   const host = route.rewrite?.host
   const steps: Array<Rewrite.Sync> = []
   if (rewritten !== undefined) steps.push(Rewrite.mapPath(rewritten))
   if (host !== undefined) steps.push(Rewrite.setHeader("host", host))
   if (editRequest !== undefined) steps.push((request) => ({ ...request, headers: editRequest(request.headers) }))
-  const tunnels = typeof route.upgrade === "object" && route.upgrade.group !== undefined
-    ? names.group([...path, "upgrade", "group"], route.upgrade.group)
-    : undefined
-  const options: Extract<Target, { _tag: "proxy" }>["options"] = {
+  const options: RouteOptions = {
     key: name,
     upstream: to.upstream,
     rewrite: steps.length === 0 ? undefined : (request) => steps.reduce((made, step) => step(made), request),
