@@ -102,7 +102,7 @@ describe("a gateway that can't start says why, and ends", { concurrent: false },
       assert.strictEqual(exitCode, 2)
       assert.match(
         stderr,
-        /blackgate\.yml:4:20: listen\.tls\.certificates\[0\]: TLS can't use this: .*mismatch/
+        /blackgate\.yml:4:20: listen\.tls\.certificates\[0\]: TLS can't use this: the key is not that of the certificate \(.*mismatch\)/
       )
     }), 60_000)
 

@@ -285,6 +285,30 @@ routes:
       assert.strictEqual(Fs.readFileSync(Path.join(cwd, "blackgate.yml"), "utf8"), "# mine\n")
     }), 60_000)
 
+  it.live("init writes no YAML into a file that is none, and says where it can't write", () =>
+    Effect.gen(function*() {
+      const cwd = yield* folder
+      for (const name of ["a.ts", "a.json", "a.mjs"]) {
+        const { exitCode, stderr } = yield* command(cwd, "-c", name, "init")
+        assert.deepStrictEqual([exitCode, stderr], [
+          1,
+          `init writes YAML: expected a name that ends in .yml, found ${name}\n`
+        ])
+        assert.isFalse(Fs.existsSync(Path.join(cwd, name)))
+      }
+      const { exitCode, stderr } = yield* command(cwd, "-c", "nope/a.yml", "init")
+      assert.deepStrictEqual([exitCode, stderr], [
+        1,
+        "nope/a.yml can't be written: ENOENT: no such file or directory, open 'nope/a.yml'\n"
+      ])
+    }), 60_000)
+
+  it.live("-c has to name a file", () =>
+    Effect.gen(function*() {
+      const { exitCode, stderr } = yield* command(yield* folder, "-c", "", "check")
+      assert.deepStrictEqual([exitCode, stderr], [1, "-c: expected the name of a file, found nothing\n"])
+    }), 60_000)
+
   it.live("routes says what becomes of a request", () =>
     Effect.gen(function*() {
       const cwd = yield* folder
@@ -301,6 +325,11 @@ routes:
       const none = yield* command(cwd, "routes", "--explain", "GET", "/nope")
       assert.deepStrictEqual([none.exitCode, none.stderr], [1, "404: no route matches\n"])
       assert.include((yield* command(cwd, "routes")).stdout, "proxies[0]  github")
+      for (const [method, url] of [["G T", "/github/a"], ["GET", "not a url"], ["GET", ""]] as const) {
+        const { exitCode, stderr } = yield* command(cwd, "routes", "--explain", method, url)
+        assert.strictEqual(exitCode, 1)
+        assert.match(stderr, /^expected routes --explain METHOD URL, such as /)
+      }
     }), 60_000)
 
   it.live("flags of the Python program that make no sense any more are refused by name", () =>

@@ -56,7 +56,7 @@ describe.each([1, 2])("TLS with --workers %i", { concurrent: false }, (workers) 
         yield* program.reload(text, /ERROR not reloaded/)
         assert.match(
           program.output(),
-          /blackgate\.yml:4:20: listen\.tls\.certificates\[0\]: TLS can't use this: .*mismatch/
+          /blackgate\.yml:4:20: listen\.tls\.certificates\[0\]: TLS can't use this: the key is not that of the certificate \(.*mismatch\)/
         )
         assert.deepStrictEqual(yield* subjects(port), ["first"])
 

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Pidfile from "../../packages/gateway/src/internal/Pidfile.ts"
@@ -51,6 +52,20 @@ describe("Pidfile", () => {
         Fs.writeFileSync(file, "1\n")
       }))
       assert.strictEqual(Fs.readFileSync(file, "utf8"), "1\n")
+    }))
+
+  // To read them would never end.
+  for (const device of ["/dev/zero", "/dev/full", "/dev/null"]) {
+    it.effect(`that is ${device} is one that is vacant`, () => Pidfile.vacant(device))
+  }
+
+  it.effect("that is a pipe is one that is vacant, and is refused when it is to be written", () =>
+    Effect.gen(function*() {
+      const file = Path.join(yield* folder, "pipe")
+      execFileSync("mkfifo", [file])
+      yield* Pidfile.vacant(file)
+      const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(file)))
+      assert.strictEqual(message, "the pidfile can't be written: it is a pipe (--pidfile names another)")
     }))
 
   it.effect("in a folder that is not there says so", () =>

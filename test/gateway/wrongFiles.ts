@@ -463,6 +463,16 @@ blackgate.yml:4:30: listen.tls.certificates[0].key: no.key can't be read: ENOENT
 1 error in blackgate.yml`
   ],
   [
+    "letters that are wide, and some that have no width",
+    "routes:\n  - { name: 가e\u0301, timeout: 5, upstream: http://a }\n",
+    `blackgate.yml:2:27: routes[0].timeout: expected a duration with its unit, longer than zero and of 24d at most, such as 500ms, 5s, 1m or "5 seconds", found 5
+  |
+2 |   - { name: 가e\u0301, timeout: 5, upstream: http://a }
+  |                           ^
+
+1 error in blackgate.yml`
+  ],
+  [
     "many things at once",
     "prot: 1\nlog: { level: loud }\nproxies:\n  - nam: a\n    upstream_url: 3\n",
     `blackgate.yml:1:1: prot: expected one of port, sentry, proxies, listen, groups, upstreams, routes, limits, drain, forwarded, admin, log, telemetry, found "prot" (did you mean port?)

@@ -78,6 +78,14 @@ export const formatPath = (path: ReadonlyArray<string | number>): string =>
 // A line of a file that was made by a program can be very long.
 const widest = 160
 
+// What a terminal gives two columns (UAX 11), as long as it is one of UTF-16; those that are two have two anyway.
+const wide =
+  /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97f\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6]/g
+
+/** As much room as a text takes. */
+const blank = (text: string): string =>
+  text.replace(/[\p{M}\u200b-\u200d]/gu, "").replace(wide, "  ").replace(/[^\t]/g, " ")
+
 const render = (file: string, { expected, found, hint, message, path, place }: Problem): string => {
   const where = place === undefined ? file : `${file}:${place.line}:${place.column}`
   const subject = path.length === 0 ? "" : `${formatPath(path)}: `
@@ -87,10 +95,10 @@ const render = (file: string, { expected, found, hint, message, path, place }: P
     const { column, length, line, text } = place
     const from = text.length <= widest ? 0 : Math.max(0, Math.min(column - 1 - 40, text.length - widest))
     const shown = text.slice(from, from + widest)
-    const before = shown.slice(0, column - 1 - from).replace(/[^\t]/g, " ")
+    const before = shown.slice(0, column - 1 - from)
     const carets = "^".repeat(Math.max(1, Math.min(length, shown.length - before.length)))
     const gutter = String(line).length
-    lines.push(`${" ".repeat(gutter)} |`, `${line} | ${shown}`, `${" ".repeat(gutter)} | ${before}${carets}`)
+    lines.push(`${" ".repeat(gutter)} |`, `${line} | ${shown}`, `${" ".repeat(gutter)} | ${blank(before)}${carets}`)
   }
   return lines.join("\n")
 }

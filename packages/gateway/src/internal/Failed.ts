@@ -22,6 +22,9 @@ interface Told {
 /** The code that the program ends with: 2 for a bad config, 1 for anything else, unless the error knows better. */
 export const codeOf = ({ _tag, code }: Told): number => code ?? (_tag === "ConfigError" ? 2 : 1)
 
-/** Says what has failed. */
+/** Says what has failed, unless that has been said. */
 export const reported = <A, E extends Told, R>(self: Effect.Effect<A, E, R>): Effect.Effect<A, Failed, R> =>
-  Effect.catch(self, (error) => failWith(codeOf(error), error.message))
+  Effect.catch(
+    self,
+    (error) => error instanceof Failed ? Effect.fail(error) : failWith(codeOf(error), error.message)
+  )

@@ -2,6 +2,7 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import * as Fs from "node:fs"
+import { readRegularFile } from "./readRegularFile.ts"
 
 /** Where the Python program keeps it. */
 export const defaultPidfile = "/var/run/blackgate.pid"
@@ -11,7 +12,7 @@ export class PidfileError extends Data.TaggedError("PidfileError")<{ readonly me
 
 const read = (path: string): number | undefined => {
   try {
-    const pid = Number(Fs.readFileSync(path, "utf8").trim())
+    const pid = Number(readRegularFile(path).toString().trim())
     return Number.isInteger(pid) && pid > 0 ? pid : undefined
   } catch {
     return undefined
@@ -68,7 +69,11 @@ export const write = (path: string): Effect.Effect<void, PidfileError, Scope> =>
     vacant(path),
     Effect.acquireRelease(
       Effect.try({
-        try: () => Fs.writeFileSync(path, `${process.pid}\n`),
+        try: () => {
+          // Whoever opens one waits until somebody reads from it.
+          if (Fs.statSync(path, { throwIfNoEntry: false })?.isFIFO() === true) throw new Error("it is a pipe")
+          Fs.writeFileSync(path, `${process.pid}\n`)
+        },
         catch: (cause) =>
           new PidfileError({
             message: `the pidfile can't be written: ${(cause as Error).message} (--pidfile names another)`

@@ -12,6 +12,18 @@ export type ReadFile = (path: string, encoding?: "utf8" | "latin1") => string
 const mostNames = 20
 const mostGuesses = 100
 
+// What OpenSSL says, for who does not know it.
+const words: ReadonlyArray<readonly [said: RegExp, means: string]> = [
+  [/key values mismatch|key type mismatch/, "the key is not that of the certificate"],
+  [/no start line|bad end line|bad base64 decode/, "a file of it is not PEM"],
+  [/bad decrypt|bad password read|interrupted or cancelled/, "the passphrase does not open the key, or there is none"]
+]
+
+const inWords = (said: string): string => {
+  const means = words.find(([pattern]) => pattern.test(said))?.[1]
+  return means === undefined ? said : `${means} (${said})`
+}
+
 /** What turns out to be wrong with a config as it is put to use. */
 export class Problems {
   readonly all: Array<Problem> = []
@@ -87,7 +99,7 @@ export class Problems {
     try {
       createSecureContext(options)
     } catch (cause) {
-      this.add(path, `TLS can't use this: ${(cause as Error).message}`)
+      this.add(path, `TLS can't use this: ${inWords((cause as Error).message)}`)
     }
   }
 }

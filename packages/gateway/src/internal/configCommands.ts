@@ -36,11 +36,14 @@ export const schema = Command.make("schema", {}, () => Console.log(JSON.stringif
 export const init = Command.make("init", {}, () =>
   Effect.gen(function*() {
     const { config = "blackgate.yml" } = yield* flags
+    if (/\.(?:json|[cm]?[jt]s)$/i.test(config)) {
+      return yield* failWith(1, `init writes YAML: expected a name that ends in .yml, found ${config}`)
+    }
     const template = new URL("../../template.yml", import.meta.url)
     const written = yield* Effect.sync(() => {
       try {
-        // `COPYFILE_EXCL`: not over one that is there.
-        Fs.copyFileSync(template, config, Fs.constants.COPYFILE_EXCL)
+        // "wx": not over one that is there.
+        Fs.writeFileSync(config, Fs.readFileSync(template), { flag: "wx" })
         return undefined
       } catch (cause) {
         return cause as NodeJS.ErrnoException
@@ -49,11 +52,16 @@ export const init = Command.make("init", {}, () =>
     if (written !== undefined) {
       return yield* failWith(
         1,
-        written.code === "EEXIST" ? `${config} is there already, and stays as it is` : written.message
+        written.code === "EEXIST"
+          ? `${config} is there already, and stays as it is`
+          : `${config} can't be written: ${written.message}`
       )
     }
     return yield* Console.log(`${config} is written. Try: blackgate -c ${config} check`)
   })).pipe(Command.withDescription("Writes a config file with comments, to begin with; -c says where."))
+
+const isMethod = /^[!#$%&'*+.^_`|~\w-]+$/
+const isUrl = /^\S+$/
 
 export const routes = Command.make(
   "routes",
@@ -71,13 +79,13 @@ export const routes = Command.make(
       const code = plan.loaded.code && (yield* reported(Gateway.check(plan)))
       if (!isExplained && request.length === 0) return yield* Console.log(routeTable(plan, code))
       const [method, url, ...more] = request
-      if (method === undefined || url === undefined || more.length > 0 || !isExplained) {
+      if (more.length > 0 || !isExplained || !isMethod.test(method ?? "") || url === undefined || !isUrl.test(url)) {
         return yield* failWith(
           1,
           "expected routes --explain METHOD URL, such as routes --explain GET http://localhost/a"
         )
       }
-      const { isRouted, text } = explain(plan, method, url, code)
+      const { isRouted, text } = explain(plan, method!, url, code)
       return yield* isRouted ? Console.log(text) : failWith(1, text)
     })
 ).pipe(Command.withDescription("Prints the routes, or what becomes of one request."))

@@ -74,6 +74,9 @@ export const flags = Effect.gen(function*() {
       return yield* failWith(1, `--${name} is not supported any more: ${why}`)
     }
   }
+  if (Option.getOrUndefined(given.config) === "") {
+    return yield* failWith(1, "-c: expected the name of a file, found nothing")
+  }
   const workers = Option.getOrElse(given.workers, () => "1")
   const count = countOf(workers)
   if (count === undefined) {
