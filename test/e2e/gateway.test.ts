@@ -303,6 +303,20 @@ routes:
       ])
     }), 60_000)
 
+  it.live(
+    "what is wrong in thousands of places is said to the end, through a pipe that is slower",
+    () =>
+      Effect.gen(function*() {
+        const cwd = yield* folder
+        const routes = Array.from({ length: 5000 }, (_, i) => `  - { upstream: http://a, timeout: ${i} }\n`)
+        yield* write(cwd, `routes:\n${routes.join("")}`)
+        const { exitCode, stderr } = yield* command(cwd, "check")
+        assert.strictEqual(exitCode, 2)
+        assert.match(stderr, /\n5000 errors in \.\/blackgate\.yml\n$/)
+      }),
+    60_000
+  )
+
   it.live("-c has to name a file", () =>
     Effect.gen(function*() {
       const { exitCode, stderr } = yield* command(yield* folder, "-c", "", "check")

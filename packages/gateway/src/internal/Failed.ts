@@ -11,7 +11,15 @@ export class Failed extends Data.TaggedError("Failed")<{ readonly code: number }
 
 /** Says why on stderr, and ends with this code. */
 export const failWith = (code: number, message: string): Effect.Effect<never, Failed> =>
-  Effect.andThen(Console.error(message), Effect.fail(new Failed({ code })))
+  Console.error(message).pipe(Effect.andThen(taken), Effect.andThen(Effect.fail(new Failed({ code }))))
+
+// A pipe takes 64 KiB at once: what is left would be lost when the process ends.
+const taken: Effect.Effect<void> = Effect.callback<void>((resume) => {
+  const { stderr } = process
+  const done = () => resume(Effect.void)
+  if (stderr.writableLength === 0) return done()
+  stderr.once("error", done).once("close", done).write("", done)
+})
 
 interface Told {
   readonly _tag: string
