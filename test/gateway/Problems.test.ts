@@ -20,6 +20,38 @@ describe("Problems", () => {
       assert.strictEqual(reads, 1)
     }))
 
+  it.effect("what a substitution stands for is in none of them", () =>
+    Effect.gen(function*() {
+      const text = `upstreams: { a: { url: http://x } }
+groups: { g: { pool: { max_concurrent: 1 } } }
+routes:
+  - { upstream: "\${NAME}", group: "\${NAME}", name: "\${NAME}" }
+  - { upstream: a, name: "\${NAME}", match: { path: "/\${NAME}/*", host: "\${NAME}/" } }
+  - { upstream: a, match: { path: { regex: "\${REGEX}" } } }
+  - { upstream: "http://a/\${NAME}?x", fallback: { status: 503, file: "\${file:key.pem}" } }
+proxies:
+  - { name: p, upstream_url: http://x, request_path_regex: "/(a)", request_path_sub: '\\g<\${NAME}>' }
+listen: { port: 1, tls: { certificates: [{ cert: cert.pem, key: "\${file:key.pem}" }] } }
+`
+      const readFile = (path: string) => {
+        if (path === "key.pem") return "-----BEGIN hunter2\nhunter3"
+        throw new Error(`ENOENT: no such file or directory, open '/etc/${path}'`)
+      }
+      const env = { NAME: "hunter2", REGEX: "hunter2(" }
+      const read = yield* parse(text, { file: "blackgate.yml", env, readFile })
+      const { message } = yield* Effect.flip(planOf(read, readFile))
+      assert.notInclude(message, "hunter")
+      assert.include(message, "routes[0].upstream: expected one of upstreams: a, found what ${NAME} stands for\n")
+      assert.include(message, "found what ${NAME} stands for: routes[0] has it, in line 4\n")
+      assert.include(message, "a path has no wildcards, found what /${NAME}/* stands for\n")
+      assert.include(message, "path.regex: missing closing ): what ${REGEX} stands for\n")
+      assert.include(
+        message,
+        "certificates[0].key: what ${file:key.pem} stands for can't be read: ENOENT: no such file or directory\n"
+      )
+      assert.include(message, "cert: cert.pem can't be read: ENOENT: no such file or directory, open '/etc/cert.pem'\n")
+    }))
+
   it.effect("of many names only some are listed", () =>
     Effect.gen(function*() {
       const problems = new Problems(yield* loaded("port: 1"), () => "")

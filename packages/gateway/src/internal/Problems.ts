@@ -24,6 +24,9 @@ const inWords = (said: string): string => {
   return means === undefined ? said : `${means} (${said})`
 }
 
+const valueAt = (value: unknown, path: Path): unknown =>
+  path.reduce<unknown>((at, key) => at instanceof Object ? Reflect.get(at, key) : undefined, value)
+
 /** What turns out to be wrong with a config as it is put to use. */
 export class Problems {
   readonly all: Array<Problem> = []
@@ -37,8 +40,22 @@ export class Problems {
   }
 
   add(path: Path, message: string, hint?: string): undefined {
-    this.all.push({ path, message, hint, place: this.loaded.place(path) })
+    const inPlace = this.inPlaceOf(path)
+    const value = JSON.stringify(valueAt(this.loaded.config, path))
+    const told = inPlace === undefined
+      ? { message, hint }
+      : {
+        message: message.replaceAll(value, () => inPlace).replaceAll(/https?:\/\/\S*/g, () => inPlace),
+        hint: undefined
+      }
+    this.all.push({ path, ...told, place: this.loaded.place(path) })
     return undefined
+  }
+
+  /** What is said in place of a value that a substitution has made: it may be a secret. */
+  private inPlaceOf(path: Path): string | undefined {
+    const written = this.loaded.written(path)
+    return written && `what ${written} stands for`
   }
 
   /** The text of a file that the config names. */
@@ -60,7 +77,15 @@ export class Problems {
     try {
       return this.read(file, encoding)
     } catch (cause) {
-      this.add(path, `${file} can't be read: ${(cause as Error).message}`)
+      const { message } = cause as Error
+      const inPlace = this.inPlaceOf(path)
+      this.add(
+        path,
+        inPlace === undefined
+          ? `${file} can't be read: ${message}`
+          // Without the name of the file.
+          : `${inPlace} can't be read: ${message.replace(/, \w+ '[^]*$/, "")}`
+      )
       return ""
     }
   }
@@ -89,7 +114,11 @@ export class Problems {
     } catch (cause) {
       if (!(cause instanceof PatternError)) throw cause
       const place = this.loaded.placeIn(path, cause.at, cause.length) ?? this.loaded.place(path)
-      this.all.push({ path, message: cause.message, place })
+      const inPlace = this.inPlaceOf(path)
+      const message = inPlace === undefined
+        ? cause.message
+        : cause.message.replace(/`[^]*`|(?<=named )[^]*$/, () => inPlace)
+      this.all.push({ path, message, place })
       return undefined
     }
   }
