@@ -81,3 +81,17 @@ describe("keys", () => {
       (found) => assert.strictEqual(found[0]?.message, "it is there already, in line 2")
     ))
 })
+
+describe("tags", () => {
+  it.effect("that mean something to another program are refused, and what they stand at is not taken as text", () =>
+    Effect.gen(function*() {
+      const found = yield* problems(
+        "admin: { token: !secret admin_token }\nport: !ENV X\nroutes: !!js/function []\nlog: !!map { level: !!str info }\n"
+      )
+      assert.deepStrictEqual(found.map(({ message, path }) => [path.join("."), message?.split(":")[0]]), [
+        ["admin.token", "the tag !secret means nothing here"],
+        ["port", "the tag !ENV means nothing here"],
+        ["routes", "the tag !!js/function means nothing here"]
+      ])
+    }))
+})

@@ -32,6 +32,8 @@ const mostNodes = 200_000
 // Deeper than any config, and less than what the stack bears.
 const mostDeep = 100
 
+const isKnown = /^(?:!|tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq))$/
+
 const isNumber = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i
 
 /** Makes plain data of a document, and tells its text where everything stands and what is wrong. */
@@ -86,6 +88,15 @@ export class YamlReading {
     const found = { key: rangeOf(key), value: rangeOf(node), text, written: undefined }
     this.text.note(path, found, Yaml.isScalar(node))
     if (node === null || node === undefined) return undefined
+    // A `!secret name` of some other program would be the text "name".
+    if (node.tag !== undefined && !isKnown.test(node.tag)) {
+      const tag = node.tag.replace(/^tag:yaml\.org,2002:/, "!!")
+      return this.wrong(
+        path,
+        `the tag ${tag} means nothing here: what comes from outside is \${NAME} or \${file:path}`,
+        node
+      )
+    }
     if (within.includes(node)) return this.wrong(path, "it contains itself", key ?? node)
     if (this.isTooDeep(node, within)) return undefined
     if (Yaml.isMap(node)) return this.readMap(node, path, [...within, node])
