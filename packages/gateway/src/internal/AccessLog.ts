@@ -1,4 +1,3 @@
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
@@ -14,9 +13,6 @@ type Settings = NonNullable<NonNullable<Config["log"]>["access"]>
 
 // A client that has gone before there was an answer, in the words of nginx.
 const clientGone = 499
-
-/** Which route a request has taken, where that turns out on the way only. */
-export class Taken extends Context.Service<Taken, { plan: Listed | undefined }>()("blackgate/Taken") {}
 
 /** What is written of one request. */
 interface Entry {
