@@ -20,6 +20,7 @@ import { Lookup } from "./Lookup.ts"
 import type { Plan } from "./Plan.ts"
 import { refusable } from "./refusable.ts"
 import type { Listed } from "./RoutePlan.ts"
+import { inSnakeCase } from "./snakeCase.ts"
 import { Taken } from "./Taken.ts"
 import type { Telemetry } from "./Telemetry.ts"
 
@@ -273,10 +274,3 @@ const orConfigError = <A, R>(
     })
     return new ConfigError({ file, problems })
   })
-
-// The libraries call an option as a program does.
-const inSnakeCase = (text: string): string =>
-  text.replaceAll(
-    /\b[a-z]+(?:[A-Z][a-z]+)+\b/g,
-    (name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-  )

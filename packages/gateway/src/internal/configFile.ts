@@ -111,7 +111,11 @@ const readModule = (file: string, kept: ModuleFiles | undefined): Effect.Effect<
 
 const modules = /\.m?[jt]s$/i
 
-const readConfigFile = (file: string, read: Read, kept: ModuleFiles | undefined): Effect.Effect<Loaded, ConfigError> => {
+const readConfigFile = (
+  file: string,
+  read: Read,
+  kept: ModuleFiles | undefined
+): Effect.Effect<Loaded, ConfigError> => {
   if (modules.test(file)) return readModule(file, kept)
   return /\.c[jt]s$/i.test(file)
     ? Effect.fail(refuse(file, "a config module is an ES module: .ts, .mts, .js or .mjs"))
