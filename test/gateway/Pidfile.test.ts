@@ -87,13 +87,13 @@ describe("Pidfile", () => {
 
   it.effect("that is some other file is left alone, and so is what is no file", () =>
     Effect.gen(function*() {
-      const file = yield* written("root:x:0:0\n")
+      const file = yield* written("root:x:0:0:root:/root\n")
       const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(file)))
       assert.strictEqual(
         message,
         `the pidfile can't be written: ${file} is there, and is no pidfile (--pidfile names another)`
       )
-      assert.strictEqual(Fs.readFileSync(file, "utf8"), "root:x:0:0\n")
+      assert.strictEqual(Fs.readFileSync(file, "utf8"), "root:x:0:0:root:/root\n")
       for (const device of ["/dev/null", "/dev/zero", Path.dirname(file)]) {
         assert.isUndefined(Pidfile.running(device))
         const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(device)))

@@ -11,6 +11,7 @@ export class PidfileError extends Data.TaggedError("PidfileError")<{ readonly me
 
 // More than the number of any process takes.
 const mostBytes = 64
+const mostReplaced = 16
 
 /** The beginning of a file; of what is none, such as a pipe or a device, nothing. */
 const beginningOf = (path: string): string | undefined => {
@@ -80,9 +81,15 @@ export const vacant = (path: string): Effect.Effect<void, PidfileError> =>
       : Effect.fail(new PidfileError({ message: runsAlready(pid, path) }))
   })
 
-// After a crash of the machine it may be full of zeros.
-const isReplaceable = (path: string): boolean =>
-  Fs.lstatSync(path).isSymbolicLink() || /^[\s\d\0]*$/.test(beginningOf(path) ?? "none")
+// Whatever it holds, that is no longer than a number: after a crash of the machine zeros, say.
+const isReplaceable = (path: string): boolean => {
+  if (Fs.lstatSync(path).isSymbolicLink()) return true
+  const beginning = beginningOf(path)
+  if (beginning === undefined || beginning.length > mostReplaced) return false
+  // Whose it is is asked, not who may write into the folder.
+  Fs.accessSync(path, Fs.constants.W_OK)
+  return true
+}
 
 const codeOf = (cause: unknown): string | undefined => (cause as NodeJS.ErrnoException).code
 
