@@ -13,6 +13,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Path from "effect/Path"
 import * as Schema from "effect/Schema"
+import { completions } from "./internal/completions.ts"
 import { check, init, routes, schema } from "./internal/configCommands.ts"
 import { blackgate } from "./internal/flags.ts"
 import { reload, restart, start, status, stop } from "./internal/processCommands.ts"
@@ -46,6 +47,6 @@ export const run = version.pipe(
   Effect.flatMap((version) => Command.run(program, { version })),
   Effect.provideService(
     CliConfig.CliConfig,
-    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, GlobalFlag.Completions] })
+    CliConfig.make({ builtIns: [GlobalFlag.Help, GlobalFlag.Version, completions] })
   )
 )

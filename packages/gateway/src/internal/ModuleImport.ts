@@ -4,6 +4,7 @@ import * as Module from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { ConfigError } from "../ConfigError.ts"
+import { noQuitting } from "./quitting.ts"
 import { type Imported, thrownBy } from "./thrown.ts"
 
 // Node keeps what was imported by its URL, for good: what is to be imported anew gets another one.
@@ -147,13 +148,14 @@ export const importAnew = (
     hooks ??= Module.registerHooks({ resolve, load })
     const url = pathToFileURL(real)
     url.searchParams.set(key, String(version))
-    return Effect.tryPromise({
+    const importing = Effect.tryPromise({
       try: () => awaited(url.href, version),
       catch: (thrown) =>
         thrown instanceof Dangling
           ? thrownBy(imported, "it rejects a promise that nobody awaits: ", thrown.reason)
           : thrownBy(imported, "it can't be imported: ", thrown)
-    }).pipe(
+    })
+    return noQuitting(file, "while it was imported", importing).pipe(
       Effect.map((exports) => ({ exports, imported })),
       Effect.timeoutOrElse({
         duration: patience,
