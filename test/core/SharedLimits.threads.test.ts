@@ -156,17 +156,21 @@ describe("threads", { concurrent: false, timeout: 60_000 }, () => {
     })
   }
 
-  it("two that died at once, one of them with the lock of the directory, are buried by one thread", { timeout: 10_000 }, async () => {
-    const { memory } = memories(3)
-    SharedMemory.of(memory)!.lock(directory, 1)
-    const worker = new Worker(new URL("../harness/releaseThread.ts", import.meta.url), {
-      workerData: { memory, members: [0, 1] }
-    })
-    onTestFinished(async () => void (await worker.terminate()))
-    // One that waits for itself says nothing.
-    const [said] = await once(worker, "message")
-    assert.strictEqual(said, "done")
-  })
+  it(
+    "two that died at once, one of them with the lock of the directory, are buried by one thread",
+    { timeout: 10_000 },
+    async () => {
+      const { memory } = memories(3)
+      SharedMemory.of(memory)!.lock(directory, 1)
+      const worker = new Worker(new URL("../harness/releaseThread.ts", import.meta.url), {
+        workerData: { memory, members: [0, 1] }
+      })
+      onTestFinished(async () => void (await worker.terminate()))
+      // One that waits for itself says nothing.
+      const [said] = await once(worker, "message")
+      assert.strictEqual(said, "done")
+    }
+  )
 
   it("go on when one has died that held a lock", async () => {
     const all = memories(3)
