@@ -271,7 +271,7 @@ export const withLimit: {
     options: { readonly key?: string | undefined; readonly priority?: Pool.Priority | undefined } = {}
   ): Effect.Effect<A, E | PoolError, R> => {
     const { gate, name, pool } = limit as Driven // the one class that implements it
-    const gates = [new PoolGate(pool, options.priority), gate]
+    const gates = [PoolGate.of(pool, options.priority), gate]
     const plan = { key: options.key ?? name, gates, keeps: false, detach: false, clock: pool.timers }
     return pass(plan, [], self) as Effect.Effect<A, E | PoolError, R>
   }

@@ -215,7 +215,7 @@ const planOf = (
     const pool = stateOf(resolve(ref, context))
     if (plan === undefined || pool !== last) {
       last = pool
-      plan = { key: options?.key ?? pool.name, gates: [new PoolGate(pool, options?.priority)], ...plain }
+      plan = { key: options?.key ?? pool.name, gates: [PoolGate.of(pool, options?.priority)], ...plain }
     }
     return plan
   }

@@ -47,6 +47,8 @@ export class PoolState implements Admission, Served {
   /** Where all threads have one limit: what their permits are taken from. The own limit holds all the same. */
   shared: SharedPermits | undefined = undefined
 
+  /** What lets calls in, by their priority. */
+  readonly gates: { [P in Pool.Priority]?: PoolGate } = {}
   private readonly events: Events | undefined
   private granting = false
 
@@ -198,6 +200,11 @@ export class PoolGate implements Gate {
     }
   }
 
+  /** The one of a pool for a priority: a gateway's many routes have it in common. */
+  static of(pool: PoolState, priority: Pool.Priority = "normal"): PoolGate {
+    return pool.gates[priority] ??= new PoolGate(pool, priority)
+  }
+
   enter(call: Call): Admission | undefined {
     const { pool } = this
     const reentered = pool.reentered(call)
@@ -295,5 +302,5 @@ export const pool: Policy = {
     ...(pool.queueTimeoutMillis === Infinity ? {} : { queueTimeout: Duration.millis(pool.queueTimeoutMillis) }),
     priority: spec.priority ?? "normal"
   }),
-  gate: (spec, group) => new PoolGate(group.pool, spec.priority)
+  gate: (spec, group) => PoolGate.of(group.pool, spec.priority)
 }
