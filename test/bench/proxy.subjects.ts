@@ -1,6 +1,7 @@
 import type { ChildProcess } from "node:child_process"
 import { asked, heard, start } from "./children.ts"
 import type { Usage } from "./memory.usage.ts"
+import { startProgram } from "./program.ts"
 import { hasProgram } from "./proxy.load.ts"
 import { startNginx } from "./proxy.nginx.ts"
 
@@ -27,6 +28,21 @@ const node = (file: string, ...args: ReadonlyArray<string>): Start => (upstream)
 const ours = (how: string): Start => node("proxy.ours.ts", how)
 const peer = (name: string): Start => node("proxy.peers.ts", name)
 
+/** Ours from a file, with routes as `proxy.wrk.lua` asks for them. */
+const program = (routes: number): Start => (upstream) =>
+  startProgram(`
+listen: { host: 127.0.0.1, port: 0 }
+limits: { max_requests_per_connection: 100000000 }
+groups: { api: { pool: { max_concurrent: 1024 } } }
+routes:
+${
+    Array.from(
+      { length: routes },
+      (_, i) => `  - { match: { path: /r${String(i).padStart(5, "0")} }, upstream: "${upstream}", group: api }`
+    ).join("\n")
+  }
+`)
+
 export const hasNginx = process.platform === "linux" && hasProgram("nginx", "-v")
 
 export const subjects = {
@@ -41,7 +57,9 @@ export const subjects = {
   "nginx": startNginx,
   "ours, full": ours("full"),
   "ours, ten routes": ours("10 routes"),
-  "ours, 10,000 routes": ours("10,000 routes")
+  "ours, 10,000 routes": ours("10,000 routes"),
+  "the program, ten routes": program(10),
+  "the program, 10,000 routes": program(10_000)
 } satisfies Record<string, Start>
 
 export type Subject = keyof typeof subjects

@@ -47,8 +47,17 @@ const cases: Record<string, Case> = {
     load: { path: "/small", connections: 32, body: 16 * KiB },
     least: 91
   },
+  program: {
+    title: "The program with 10,000 routes in its file, against ten",
+    load: get,
+    least: 91,
+    of: [
+      { subject: "the program, ten routes", load: { routes: 10 } },
+      { subject: "the program, 10,000 routes", load: { routes: 10_000 } }
+    ]
+  },
   routes: {
-    title: "10,000 routes, against ten",
+    title: "10,000 routes in Effect's router, against ten",
     load: get,
     least: 91,
     of: [

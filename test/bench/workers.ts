@@ -1,10 +1,6 @@
-import { spawn } from "node:child_process"
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
-import { tmpdir } from "node:os"
-import { join } from "node:path"
-import { fileURLToPath } from "node:url"
 import { heard, start } from "./children.ts"
 import { interleaved } from "./fresh.ts"
+import { cpuOf, startProgram } from "./program.ts"
 import { type Job, load } from "./proxy.load.ts"
 import { type Running, startUpstream } from "./proxy.subjects.ts"
 import { median, quartiles, type Report, rounded, type Row } from "./report.ts"
@@ -23,27 +19,12 @@ groups: { api: { pool: { max_concurrent: 1024 }, circuit: {} } }
 routes: [{ name: api, upstream: "${upstream}", group: api, timeout: 30s }]
 `
 
-const main = fileURLToPath(new URL("../../packages/gateway/src/main.ts", import.meta.url))
-
 const program = (workers: number, more = "", ...flags: ReadonlyArray<string>): Subject => ({
   name: `blackgate --workers ${workers}`,
-  start: (upstream) =>
-    new Promise((resolve, reject) => {
-      const folder = mkdtempSync(join(tmpdir(), "bench-workers-"))
-      const file = join(folder, "blackgate.yml")
-      writeFileSync(file, config(upstream, more))
-      const child = spawn(process.execPath, [...flags, main, "-c", file, "--workers", String(workers), "start"], {
-        stdio: ["ignore", "pipe", "inherit"]
-      })
-      child.once("exit", (code) => {
-        rmSync(folder, { recursive: true, force: true })
-        reject(new Error(`it ended with ${code}`))
-      })
-      child.stdout.setEncoding("utf8").on("data", (text: string) => {
-        const [, port] = /listens on http:\S+:(\d+)/.exec(text) ?? []
-        if (port !== undefined) resolve({ port: Number(port), pids: [child.pid!], stop: () => child.kill() })
-      })
-    })
+  start: async (upstream) => {
+    const started = await startProgram(config(upstream, more), ["--workers", String(workers)], flags)
+    return { ...started, pids: [started.pid] }
+  }
 })
 
 const floorOf = (how: Floor): Subject => ({
@@ -88,14 +69,6 @@ const cases: Record<string, Case> = {
 
 const warmUp = 4
 const seconds = 2
-
-// Of all threads, in nanoseconds: Linux counts them.
-const cpuOf = (pids: ReadonlyArray<number>): number =>
-  pids.flatMap((pid) =>
-    readdirSync(`/proc/${pid}/task`).map((id) =>
-      Number(readFileSync(`/proc/${pid}/task/${id}/schedstat`, "utf8").split(" ")[0])
-    )
-  ).reduce((sum, each) => sum + each, 0)
 
 const measure = async ({ load: usual, of, title }: Case, rounds: number): Promise<Report["tables"]> => {
   const upstream = await startUpstream()

@@ -100,6 +100,24 @@ describe("a config module", { concurrent: false }, () => {
     60_000
   )
 
+  for (const workers of ["1", "2"]) {
+    it.live(
+      `is refused for a promise that it rejects and nobody awaits, and ends nothing, with --workers ${workers}`,
+      () =>
+        Effect.gen(function*() {
+          const { url } = yield* upstream("a")
+          const program = yield* gateway(to(url, 1), { name, args: ["--workers", workers] })
+          yield* program.reload(to(url, 2, "void Promise.reject(new Error('nobody hears of it'))"), notReloaded)
+          assert.include(program.output(), "it rejects a promise that nobody awaits: nobody hears of it")
+          assert.match(program.output(), /blackgate\.config\.ts:6:21: it rejects/)
+          assert.strictEqual(yield* body(program, "/version"), "1")
+          yield* program.reload(to(url, 3), reloaded)
+          assert.strictEqual(yield* body(program, "/version"), "3")
+        }),
+      60_000
+    )
+  }
+
   it.live("has what it imports of its own folder imported anew, too, but for CommonJS", () =>
     Effect.gen(function*() {
       const { url } = yield* upstream("a")

@@ -87,6 +87,27 @@ describe("a worker that dies", { concurrent: false }, () => {
       yield* eventually("what it is told", () => /^told: a fault of the test$/m.exec(program.output()), program.output)
     }), 60_000)
 
+  it.live("a Sentry that throws kills none, and a reload that turns it on is made", () =>
+    Effect.gen(function*() {
+      const [a, b] = [yield* upstream("a"), yield* upstream("b")]
+      const program = yield* twoWorkers(to(a.url))
+      const sdk = Path.join(Path.dirname(program.file), "node_modules/@sentry/node")
+      Fs.mkdirSync(sdk, { recursive: true })
+      Fs.writeFileSync(
+        Path.join(sdk, "index.js"),
+        "exports.init = () => { throw new Error('no such project') }; exports.captureException = exports.init"
+      )
+      const dsn = "sentry: { dsn: \"https://key@sentry.example/1\" }\n"
+      yield* program.reload(
+        `log: { access: { format: json } }\n${to(b.url, dsn)}`,
+        /INFO (?:worker \d: )?reloaded|not reloaded/
+      )
+      assert.match(program.output(), /WARN sentry.dsn is set, but .* can't be used.*: no such project/)
+      assert.notMatch(program.output(), /not reloaded|has ended/)
+      const [ones, twos] = yield* clientsOfEach(program, 1)
+      assert.deepStrictEqual([yield* ones[0]!.get("/1"), yield* twos[0]!.get("/1")], ["200 b /1", "200 b /1"])
+    }), 60_000)
+
   it.live("its permits come back, and those of the other one stay taken", () =>
     Effect.gen(function*() {
       const up = yield* upstream("a")
@@ -283,4 +304,41 @@ export default defineConfig({
       }),
     60_000
   )
+
+  // Of two signals the system may give either first.
+  for (
+    const [signals, endings] of [[["SIGTERM"], ["SIGKILL"]], [["SIGTERM", "SIGINT"], ["SIGTERM", "SIGINT"]]] as const
+  ) {
+    it.live(
+      `one that is in a call that does not return does not keep the program from ending: ${signals.join(", ")}`,
+      () =>
+        Effect.gen(function*() {
+          const program = yield* twoWorkers(
+            `import { defineConfig } from "blackgate/config"
+import { Effect } from "effect"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
+import { execFileSync } from "node:child_process"
+export default defineConfig({
+  config: { port: 0, admin: { port: 0 }, drain: { timeout: "100ms" }, log: { access: { format: "json" } } },
+  middleware: () => Effect.map(HttpServerRequest.HttpServerRequest, ({ url }) => {
+    if (url === "/sleep") execFileSync("sleep", ["25"], { stdio: "ignore" })
+    return HttpServerResponse.text("ok")
+  })
+})
+`,
+            [],
+            { name: "blackgate.config.ts" }
+          )
+          const [ones, twos] = yield* clientsOfEach(program, 1)
+          yield* Effect.forkChild(ones[0]!.get("/sleep"))
+          assert.strictEqual(yield* twos[0]!.get("/"), "200 ok")
+          // Operators are told when it has not answered for as long as it takes to see what it does.
+          const status = Effect.promise(() => fetch(`${program.admin}/ready`).then((response) => response.status))
+          yield* Effect.repeat(status, { until: (status) => status === 503 })
+          for (const signal of signals) yield* program.signal(signal)
+          assert.include<unknown>([...endings], yield* program.ended)
+        }),
+      60_000
+    )
+  }
 })

@@ -250,30 +250,34 @@ describe("--workers 2", { concurrent: false }, () => {
     60_000
   )
 
-  it.live("are refused in plain words where threads can't share a port, and one worker is not", () =>
-    Effect.gen(function*() {
-      const { url } = yield* upstream("a")
-      const cwd = yield* folder
-      Fs.writeFileSync(Path.join(cwd, "blackgate.yml"), to(url))
-      const preload = pathToFileURL(Path.join(import.meta.dirname, "noReusePort.preload.mjs"))
-      const env = { NODE_OPTIONS: `--import ${preload}` }
-      for (const daemon of ["--no-daemon", "--daemon"]) {
-        const program = yield* startBlackgate(
-          cwd,
-          [daemon, "--pidfile", Path.join(cwd, "pid"), "--workers", "2", "start"],
-          env
-        )
-        assert.strictEqual(yield* program.ended, 1)
-        assert.include(
-          program.output(),
-          "--workers 2 is not possible here: this system does not let several threads listen on one port (ENOTSUP); "
-            + "--workers 1 is"
-        )
-        assert.isFalse(Fs.existsSync(Path.join(cwd, "pid")))
-      }
-      const one = yield* startBlackgate(cwd, ["--no-daemon", "start"], env)
-      yield* printed(one, /^Blackgate listens on/)
-    }), 60_000)
+  it.live(
+    "are refused in plain words where threads can't share a port, and one worker is not",
+    () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const cwd = yield* folder
+        Fs.writeFileSync(Path.join(cwd, "blackgate.yml"), to(url))
+        const preload = pathToFileURL(Path.join(import.meta.dirname, "noReusePort.preload.mjs"))
+        const env = { NODE_OPTIONS: `--import ${preload}` }
+        for (const daemon of ["--no-daemon", "--daemon"]) {
+          const program = yield* startBlackgate(
+            cwd,
+            [daemon, "--pidfile", Path.join(cwd, "pid"), "--workers", "2", "start"],
+            env
+          )
+          assert.strictEqual(yield* program.ended, 1)
+          assert.include(
+            program.output(),
+            "--workers 2 is not possible here: this system does not let several threads listen on one port (ENOTSUP); "
+              + "--workers 1 is"
+          )
+          assert.isFalse(Fs.existsSync(Path.join(cwd, "pid")))
+        }
+        const one = yield* startBlackgate(cwd, ["--no-daemon", "start"], env)
+        yield* printed(one, /^Blackgate listens on/)
+      }),
+    60_000
+  )
 
   it.live("what makes no sense is refused, and --help says what does", () =>
     Effect.gen(function*() {

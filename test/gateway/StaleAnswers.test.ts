@@ -1,53 +1,6 @@
 import { HeaderList, type Rewrite } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
-import { HttpBody } from "effect/http"
-import { PassThrough, type Readable } from "node:stream"
-import { finished } from "node:stream/promises"
-import { StaleAnswers, type StaleOptions } from "../../packages/gateway/src/internal/StaleAnswers.ts"
-
-const limits: StaleOptions = {
-  maxAge: 60_000,
-  maxEntries: 100,
-  maxBytes: 100_000,
-  maxBodySize: 10_000,
-  ignoreHeaders: ["X-App"]
-}
-
-const asking = (
-  headers: Record<string, string> = {},
-  { method = "GET", url = "/a" }: { readonly method?: string; readonly url?: string } = {}
-) =>
-  ({
-    method,
-    path: url,
-    query: "",
-    headers: Object.entries(headers).flat(),
-    source: { method, url, headers: { host: "a.test", ...headers } }
-  }) as unknown as Rewrite.ProxyRequest
-
-const answering = (
-  body: string | Readable,
-  headers: Record<string, string> = {},
-  status = 200
-): Rewrite.ProxyResponse => ({
-  status,
-  statusText: undefined,
-  headers: Object.entries(headers).flat(),
-  version: "1.1",
-  body: typeof body === "string"
-    ? HttpBody.text(body)
-    : HttpBody.raw(body, {})
-} as Rewrite.ProxyResponse)
-
-const clocked = (options: Partial<StaleOptions> = {}) => {
-  let now = 0
-  const answers = new StaleAnswers({ ...limits, ...options }, () => now)
-  const found = (request = asking()) => {
-    const answer = answers.find(request)
-    return answer?.body._tag === "Uint8Array" ? Buffer.from(answer.body.body).toString() : undefined
-  }
-  return { answers, found, pass: (millis: number) => (now += millis) }
-}
+import { answering, asking, clocked } from "./staleAnswers.ts"
 
 describe("StaleAnswers", () => {
   describe("what a client got by saying who it is", () => {
@@ -251,61 +204,6 @@ describe("StaleAnswers", () => {
       assert.strictEqual(found(), "a")
       answers.keep(answering("", {}, 204), asking({ authorization: "a" }, { method: "PUT" }))
       assert.isUndefined(found())
-    })
-  })
-
-  describe("room", () => {
-    const at = (i: number) => asking({}, { url: `/${i}` })
-
-    it("beyond so many, the oldest makes room", () => {
-      const { answers, found } = clocked({ maxEntries: 2 })
-      for (const i of [1, 2, 1, 3]) answers.keep(answering(`a${i}`), at(i))
-      assert.deepStrictEqual([1, 2, 3].map((i) => found(at(i))), ["a1", undefined, "a3"])
-    })
-
-    it("beyond so many bytes, too", () => {
-      const { answers, found } = clocked({ maxBytes: 1000 })
-      for (const i of [1, 2, 3]) answers.keep(answering(String(i).repeat(400)), at(i))
-      assert.deepStrictEqual([1, 2, 3].map((i) => found(at(i))?.[0]), [undefined, "2", "3"])
-    })
-
-    it("of one URL there are no more than 32, however its answers vary", () => {
-      const { answers, found } = clocked()
-      const as = (i: number) => asking({ "user-agent": String(i) })
-      for (let i = 0; i < 33; i++) answers.keep(answering(String(i), { vary: "user-agent" }), as(i))
-      assert.deepStrictEqual([0, 1, 32].map((i) => found(as(i))), [undefined, "1", "32"])
-    })
-
-    it("one that is too long is not kept", () => {
-      const { answers, found } = clocked({ maxBodySize: 3 })
-      answers.keep(answering("abcd"), at(1))
-      assert.isUndefined(found(at(1)))
-    })
-
-    it("what is still coming counts, and what broke off does not any more", async () => {
-      const { answers, found } = clocked({ maxBytes: 1000, maxBodySize: 1000 })
-      const streamed = (i: number) => {
-        const source = new PassThrough()
-        const { body } = answers.keep(answering(source), at(i))
-        const tapped = (body as HttpBody.Raw).body as Readable
-        const read: Array<Buffer> = []
-        tapped.on("data", (chunk: Buffer) => read.push(chunk)).on("error", () => {})
-        return { source, tapped, read }
-      }
-      const first = streamed(1)
-      first.source.write("x".repeat(600))
-      await new Promise(setImmediate)
-      const second = streamed(2)
-      second.source.end("y".repeat(600))
-      await finished(second.tapped)
-      // It came whole, although there was no room to keep it.
-      assert.deepStrictEqual([Buffer.concat(second.read).length, found(at(2))], [600, undefined])
-      first.source.destroy(new Error("it broke off"))
-      await new Promise(setImmediate)
-      const third = streamed(3)
-      third.source.end("z".repeat(600))
-      await finished(third.tapped)
-      assert.deepStrictEqual([found(at(1)), found(at(3))?.length], [undefined, 600])
     })
   })
 

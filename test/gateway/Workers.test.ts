@@ -106,6 +106,9 @@ describe("a worker that fails while all change to another config", { concurrent:
       const { lines, reload, versions } = yield* begun(config(1))
       yield* reload(config(2, { prepare: "is slow", commit: "is slow" }))
       assert.deepStrictEqual(yield* versions, [[1, 2], [2, 2]])
+      // Twice as long as one may hang that does something else.
+      yield* reload(config(3, { prepare: "builds" }))
+      assert.deepStrictEqual(yield* versions, [[1, 3], [2, 3]])
       assert.deepStrictEqual(lines, [])
     }))
 })
@@ -120,7 +123,10 @@ describe("a worker that hangs", { concurrent: false }, () => {
       // Its successor takes as many.
       yield* eventuallyEqual("the old config", [[1, 1], [2, 1]], versions)
       assert.deepStrictEqual([taken(), held(1)], [3, 3])
-      assert.match(lines.join("\n"), /worker 2 has ended, and is replaced.*it has hung for 0.3 s: something in it does not end/)
+      assert.match(
+        lines.join("\n"),
+        /worker 2 has ended, and is replaced.*it has hung for 0.3 s: something in it does not end/
+      )
     }))
 
   it.live("is not taken for one because whoever looks after it was held up", () =>

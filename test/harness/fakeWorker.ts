@@ -2,10 +2,10 @@
 import { parentPort, workerData } from "node:worker_threads"
 import { SharedMemory } from "../../packages/core/src/internal/SharedMemory.ts"
 import { SharedRegion } from "../../packages/core/src/internal/SharedRegion.ts"
-import type { Beginning, Question, Word } from "../../packages/gateway/src/internal/workers/protocol.ts"
+import { Beat, type Beginning, type Question, type Word } from "../../packages/gateway/src/internal/workers/protocol.ts"
 
 /** What becomes of what. */
-export type Fault = "exit" | "hang" | "refuse" | "is slow"
+export type Fault = "exit" | "hang" | "refuse" | "is slow" | "builds"
 
 /** What a config has of one worker. */
 export interface Script {
@@ -30,8 +30,8 @@ const say = (word: Word) => port.postMessage(word)
 const scriptOf = (file: string): Script => (JSON.parse(file) as Scripts)[worker]!
 const evaluated = (expression: string): unknown => new Function(`return ${expression}`)()
 
-const beats = new Int32Array(pulse.beats)
-const beat = () => Atomics.add(beats, 0, 1)
+const beats = new Int32Array(pulse.words)
+const beat = () => Atomics.add(beats, Beat.count, 1)
 setInterval(beat, pulse.every).unref()
 beat()
 
@@ -43,8 +43,13 @@ const block = (millis: number) => Atomics.wait(new Int32Array(new SharedArrayBuf
 const meet = (id: number, fault: Fault | undefined, value: unknown) => {
   if (fault === "exit") process.exit(7)
   // oxlint-disable-next-line no-constant-condition -- it hangs
-  if (fault === "hang") while (true);
+  if (fault === "hang") { while (true); }
   if (fault === "is slow") block(5 * pulse.every)
+  if (fault === "builds") {
+    Atomics.store(beats, Beat.isBuilding, 1)
+    block(30 * pulse.every)
+    Atomics.store(beats, Beat.isBuilding, 0)
+  }
   if (fault === "refuse") return say({ _tag: "refusal", id, error: { _tag: "Refused", message: "it is told to" } })
   say({ _tag: "answer", id, value })
 }
@@ -73,7 +78,7 @@ if (script.permits !== undefined) {
   for (let i = 0; i < script.permits; i++) region.take()
 }
 // oxlint-disable-next-line unicorn/require-post-message-target-origin -- it is no window
-if (script.posts !== undefined) for (const said of evaluated(script.posts) as Array<unknown>) port.postMessage(said)
+if (script.posts !== undefined) { for (const said of evaluated(script.posts) as Array<unknown>) port.postMessage(said) }
 say({ _tag: "listens", addresses: ["http://127.0.0.1:1"], ports: {} })
 if (script.throws !== undefined) {
   setTimeout(() => {

@@ -1,4 +1,4 @@
-import { type CommandError, Group } from "@blackgate/core"
+import { type CommandError, Group, type InvalidOptions } from "@blackgate/core"
 import { Proxy, type Rewrite, Transport, type Upstream, type UpstreamError } from "@blackgate/http"
 import { Context, Data, Effect, Layer, type Scope } from "effect"
 import {
@@ -214,6 +214,22 @@ describe("a handler", () => {
         Response,
         NoPage,
         Transport.Transport | HttpServerRequest.HttpServerRequest | Scope.Scope | Users
+      >
+    >()
+  })
+
+  it("has found its group and its transport where it was made", () => {
+    const make = Proxy.make({
+      group: Api,
+      upstream: url,
+      rewrite: (request) => Effect.as(Users, request),
+      fallback: () => Effect.fail(new NoPage())
+    })
+    expect(make).type.toBe<
+      Effect.Effect<
+        Effect.Effect<Response, NoPage, HttpServerRequest.HttpServerRequest | Scope.Scope | Users>,
+        InvalidOptions.InvalidOptions,
+        Api | Transport.Transport
       >
     >()
   })

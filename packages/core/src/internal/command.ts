@@ -35,8 +35,8 @@ const ofCallback = optionsOf("command", ["hedge", "coalesce", "stale"], { detach
 
 /** What a command does in a group is worked out on its first call there, and kept for as long as the group stays the same. */
 const compiler = (spec: Spec, ref: Ref): PlanIn => {
-  let last: GroupState | undefined
   let compiled: Plan | undefined
+  let last: GroupState | undefined
   const find = groupIn(ref)
   return (context) => {
     const group = find(context)
@@ -51,8 +51,10 @@ const compiler = (spec: Spec, ref: Ref): PlanIn => {
 const command = (key: string, options: any, own: Work): any => {
   const { group, ...policies } = options
   const spec: Spec = { ...policies, key }
-  const planIn = compiler(spec, group)
-  return Object.assign((...args: ReadonlyArray<any>) => passWork(planIn, args, own), {
+  // In a group that is a value it is the same wherever it is called.
+  let plan: Plan | undefined
+  const planIn = Context.isKey(group) ? compiler(spec, group) : () => plan ??= compile(spec, group)
+  return Object.assign((...args: ReadonlyArray<any>) => passWork(plan ?? planIn, args, own), {
     [TypeId]: { spec, group, own, planIn },
     key
   })

@@ -12,13 +12,14 @@ import { heldIn } from "./Held.ts"
 // Everything is done inside the register function: between a `suspend` and the effect that it returns the scheduler may yield, and
 // an interruption there would skip the finalizer and keep a permit for ever.
 export const passWork = (
-  planIn: (context: Context.Context<never>) => Plan,
+  plan: Plan | ((context: Context.Context<never>) => Plan),
   args: ReadonlyArray<unknown>,
   own: Work
 ): Effect.Effect<unknown, unknown> =>
   Effect.callback<unknown, unknown>((resume) => {
     const { cache, context } = Fiber.getCurrent()!
-    const call = new Call(planIn(context), own, args, context, cache.span, resume, undefined, heldIn(context))
+    const compiled = typeof plan === "function" ? plan(context) : plan
+    const call = new Call(compiled, own, args, context, cache.span, resume, undefined, heldIn(context))
     call.advance()
     return call.ended ? undefined : new Cancellation(call)
   })
@@ -56,5 +57,4 @@ export const pass = (
   plan: Plan | ((context: Context.Context<never>) => Plan),
   args: ReadonlyArray<unknown>,
   effect: Effect.Effect<unknown, unknown, unknown>
-): Effect.Effect<unknown, unknown, unknown> =>
-  passWork(typeof plan === "function" ? plan : () => plan, args, new EffectWork(() => effect))
+): Effect.Effect<unknown, unknown, unknown> => passWork(plan, args, new EffectWork(() => effect))

@@ -14,6 +14,7 @@ import * as Path from "node:path"
 import { ConfigError } from "../ConfigError.ts"
 import { type CodeRoutes, record } from "./CodeRoutes.ts"
 import type { Plan } from "./Plan.ts"
+import { noQuitting } from "./quitting.ts"
 import { type Imported, thrownBy } from "./thrown.ts"
 
 export type Answer<E = never> = Effect.Effect<HttpServerResponse, E, HttpServerRequest | Scope.Scope>
@@ -67,10 +68,9 @@ export const buildCode = (
       recorded.router
     ) as Context.Context<unknown>
     const refuse = (message: string) => new ConfigError({ file, problems: [{ path: [], message, place: undefined }] })
-    yield* Effect.interruptible(
-      // Nothing of a request that asks for a reload is there.
-      Effect.setContext(Layer.buildWithMemoMap(layer, memoMap, scope), context)
-    ).pipe(
+    // Nothing of a request that asks for a reload is there.
+    const building = Effect.setContext(Layer.buildWithMemoMap(layer, memoMap, scope), context)
+    yield* Effect.interruptible(noQuitting(file, "while its layer of routes was built", building)).pipe(
       Effect.catchCause((cause) =>
         Cause.hasInterruptsOnly(cause)
           ? Effect.failCause(cause as Cause.Cause<never>)

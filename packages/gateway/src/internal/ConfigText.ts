@@ -2,23 +2,9 @@ import * as Yaml from "yaml"
 import type { Place, Problem } from "../ConfigError.ts"
 import { isSecretAt, masked } from "./show.ts"
 import type { Sources } from "./substitute.ts"
-import { YamlReading } from "./YamlReading.ts"
+import { type Found, type Range, tooDeep, YamlReading } from "./YamlReading.ts"
 
 export type Path = ReadonlyArray<string | number>
-
-type Range = readonly [start: number, end: number]
-
-/** Where a value stands, and its key. Not their nodes: a config is there for as long as it runs, and those are many times as large. */
-export interface Found {
-  readonly key: Range | undefined
-  readonly value: Range | undefined
-  /** What a text reads, before a substitution. */
-  readonly text: string | undefined
-  /** The same, where a substitution has made something else of it. */
-  readonly written: string | undefined
-}
-
-export const tooDeep = "it is nested too deeply"
 
 /** The text of a config file: YAML, and so JSON. It knows where in the text each value stands. */
 export class ConfigText {

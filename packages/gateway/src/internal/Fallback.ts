@@ -9,7 +9,6 @@ import type * as Scope from "effect/Scope"
 import { endingOf, note, outcomeOf } from "./Ending.ts"
 import { groupOf, type Kept, transportOf } from "./Kept.ts"
 import type { Plan } from "./Plan.ts"
-import { refusable } from "./refusable.ts"
 import type { FallbackPlan, Target } from "./RoutePlan.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -84,8 +83,8 @@ const otherOf = (
       Context.add(Forwarded.Defaults, plan.forwarded),
       Context.add(UpstreamError.Report, kept.reachability.report)
     )
-    const handler = yield* refusable(() =>
-      Proxy.handler({
+    return yield* Effect.provideContext(
+      Proxy.make({
         ...options,
         group: built.group,
         fallback: answer === undefined ? undefined : (_, { source }) => {
@@ -93,9 +92,9 @@ const otherOf = (
           note(source, { outcome, fallback: "status", upstream: undefined })
           return answer
         }
-      })
+      }),
+      services
     )
-    return Effect.provideContext(handler, services)
   })
 
 // A body that streams is gone as soon as anybody has asked for it: nobody has who was refused, or had no connection.

@@ -18,7 +18,6 @@ import { groupOf, type Kept, telemetryOf, transportOf } from "./Kept.ts"
 import { stdout } from "./Lines.ts"
 import { Lookup } from "./Lookup.ts"
 import type { Plan } from "./Plan.ts"
-import { refusable } from "./refusable.ts"
 import type { Listed } from "./RoutePlan.ts"
 import { inSnakeCase } from "./snakeCase.ts"
 import { Taken } from "./Taken.ts"
@@ -139,9 +138,9 @@ export class Generation {
     scope: Scope.Scope
   ): Answer {
     if (route === undefined) return Effect.succeed(notFound)
-    const { answer, plan: { target } } = route
-    if (target._tag === "redirect") return Effect.succeed(target.answer(request, path, query))
-    return this.until(scope, answer!)
+    if (route.answer !== undefined) return this.until(scope, route.answer)
+    const { target } = route.plan
+    return Effect.succeed(target._tag === "redirect" ? target.answer(request, path, query) : notFound)
   }
 
   private until(scope: Scope.Scope, answer: Answer): Answer {
@@ -213,12 +212,8 @@ export const buildGeneration = (plan: Plan, kept: Kept, worker?: number): Effect
           ? target.options.upgrade
           : upgradeIn(tunnels.group, target.options.upgrade)
         const fallback = yield* orConfigError(plan, route.path, fallbackOptions(route.goes, target, kept, plan))
-        const handler = yield* orConfigError(
-          plan,
-          route.path,
-          refusable(() => Proxy.handler({ ...target.options, ...fallback, upgrade, group }))
-        )
-        answers.set(route, Effect.provideContext(handler, services))
+        const answer = Proxy.make({ ...target.options, ...fallback, upgrade, group })
+        answers.set(route, yield* orConfigError(plan, route.path, Effect.provideContext(answer, services)))
       }
       const connects = new Map<string, EventEmitter>()
       for (const { connect, key, path } of plan.listeners) {

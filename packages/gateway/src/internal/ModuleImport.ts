@@ -4,6 +4,8 @@ import * as Module from "node:module"
 import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { ConfigError } from "../ConfigError.ts"
+import { noQuitting } from "./quitting.ts"
+import { claim } from "./strays.ts"
 import { type Imported, thrownBy } from "./thrown.ts"
 
 // Node keeps what was imported by its URL, for good: what is to be imported anew gets another one.
@@ -99,6 +101,32 @@ const load: Module.LoadHookSync = (url, context, next) => {
   return loaded
 }
 
+class Dangling {
+  readonly reason: unknown
+  constructor(reason: unknown) {
+    this.reason = reason
+  }
+}
+
+/** Imports it. A promise that it rejects meanwhile, and that nobody awaits, would end the process: it is the import that fails. */
+const awaited = async (url: string, version: number): Promise<object> => {
+  let dangling: Dangling | undefined
+  const disclaim = claim((reason) => {
+    const isIts = reason instanceof Error && String(reason.stack).includes(`${key}=${version}`)
+    if (isIts) dangling ??= new Dangling(reason)
+    return isIts
+  })
+  try {
+    const exports = await import(url) as object
+    // Node tells of them when a turn is over.
+    await new Promise((resolve) => setImmediate(resolve))
+    if (dangling !== undefined) throw dangling
+    return exports
+  } finally {
+    disclaim()
+  }
+}
+
 // What an import that never ends waits for, nobody knows.
 const patience = "30 seconds"
 
@@ -120,10 +148,14 @@ export const importAnew = (
     hooks ??= Module.registerHooks({ resolve, load })
     const url = pathToFileURL(real)
     url.searchParams.set(key, String(version))
-    return Effect.tryPromise({
-      try: () => import(url.href) as Promise<object>,
-      catch: (thrown) => thrownBy(imported, "it can't be imported: ", thrown)
-    }).pipe(
+    const importing = Effect.tryPromise({
+      try: () => awaited(url.href, version),
+      catch: (thrown) =>
+        thrown instanceof Dangling
+          ? thrownBy(imported, "it rejects a promise that nobody awaits: ", thrown.reason)
+          : thrownBy(imported, "it can't be imported: ", thrown)
+    })
+    return noQuitting(file, "while it was imported", importing).pipe(
       Effect.map((exports) => ({ exports, imported })),
       Effect.timeoutOrElse({
         duration: patience,

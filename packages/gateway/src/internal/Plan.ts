@@ -8,7 +8,7 @@ import { Problems, type ReadFile } from "./Problems.ts"
 import { proxyPlans } from "./proxies.ts"
 import type { GroupPlan, RoutePlan } from "./RoutePlan.ts"
 import { routePlans } from "./routes.ts"
-import { upstreamPlans } from "./upstreams.ts"
+import { Upstreams } from "./upstreams.ts"
 
 /** What is to be built, with everything that it needs at hand. */
 export interface Plan {
@@ -37,7 +37,7 @@ export const planOf = (loaded: Loaded, readFile: ReadFile): Effect.Effect<Plan, 
     const byName = new Map(groups.map((group) => [group.name, group]))
     const listeners = [...listenerPlans(config, byName, problems), ...adminPlans(config, problems)]
     checkApart(listeners, problems)
-    const upstreams = upstreamPlans(config, problems)
+    const upstreams = new Upstreams(config, problems)
     const routes = routePlans(config, byName, upstreams, problems)
     const proxies = proxyPlans(config, problems)
     const named = new Set(groups.map(({ name }) => name))

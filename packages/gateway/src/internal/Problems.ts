@@ -8,11 +8,16 @@ import { suggest } from "./suggest.ts"
 /** The text of a file, or each of its bytes as a character. */
 export type ReadFile = (path: string, encoding?: "utf8" | "latin1") => string
 
+// A file that a program has made may be wrong in thousands of places, and a gateway that reloads it serves meanwhile.
+const mostNames = 20
+const mostGuesses = 100
+
 /** What turns out to be wrong with a config as it is put to use. */
 export class Problems {
   readonly all: Array<Problem> = []
   readonly loaded: Loaded
   private readonly read: ReadFile
+  private readonly bytes = new Map<string, Uint8Array>()
 
   constructor(loaded: Loaded, readFile: ReadFile) {
     this.loaded = loaded
@@ -29,9 +34,14 @@ export class Problems {
     return this.readAs(path, file, "utf8")
   }
 
-  /** What is in a file that the config names, whatever that is. */
+  /** What is in a file that the config names, whatever that is. Who names the same file gets the same bytes. */
   readBytes(path: Path, file: string): Uint8Array {
-    return Buffer.from(this.readAs(path, file, "latin1"), "latin1")
+    let bytes = this.bytes.get(file)
+    if (bytes !== undefined) return bytes
+    const before = this.all.length
+    bytes = Buffer.from(this.readAs(path, file, "latin1"), "latin1")
+    if (this.all.length === before) this.bytes.set(file, bytes)
+    return bytes
   }
 
   private readAs(path: Path, file: string, encoding: "utf8" | "latin1"): string {
@@ -48,8 +58,11 @@ export class Problems {
     if (all.has(name)) return all.get(name)
     const names = Array.from(all.keys())
     const isAddress = what === "upstreams" && /^[\w.-]+:\d+(?:\/|$)/.test(name)
-    const guess = isAddress ? `http://${name}` : suggest(name, names)
-    const known = names.length === 0 ? `there are no ${what}` : `expected one of ${what}: ${names.join(", ")}`
+    const guess = isAddress ? `http://${name}` : this.all.length < mostGuesses ? suggest(name, names) : undefined
+    const more = names.length > mostNames ? ` and ${names.length - mostNames} more` : ""
+    const known = names.length === 0
+      ? `there are no ${what}`
+      : `expected one of ${what}: ${names.slice(0, mostNames).join(", ")}${more}`
     return this.add(path, `${known}, found ${JSON.stringify(name)}`, guess && `did you mean ${guess}?`)
   }
 

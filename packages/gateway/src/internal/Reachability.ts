@@ -1,5 +1,5 @@
 import type { Command } from "@blackgate/core"
-import { Transport, type UpstreamError } from "@blackgate/http"
+import type { Transport, UpstreamError } from "@blackgate/http"
 import * as Effect from "effect/Effect"
 
 type Service = Transport.Transport["Service"]

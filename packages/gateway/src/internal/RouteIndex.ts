@@ -25,29 +25,68 @@ export interface Asked {
   readonly header: (name: string) => string | undefined
 }
 
+/** A route, and those after it that have the same path. An object each, with what most lookups ask for: of many routes, memory is slow. */
 interface Entry<T> {
-  readonly matching: Matching
   readonly value: T
+  /** Whether its path and its host say all. */
+  readonly takesAll: boolean
+  readonly matching: Matching
+  readonly next: Entry<T> | undefined
+}
+
+const firstOf = <T>(entry: Entry<T> | undefined, asked: Asked): T | undefined => {
+  for (let each = entry; each !== undefined; each = each.next) {
+    if (each.takesAll || accepts(each.matching, asked)) return each.value
+  }
+  return undefined
 }
 
 /** Those of one host. */
 class Bucket<T> {
-  readonly exact = new Map<string, Array<Entry<T>>>()
-  readonly prefix = new Map<string, Array<Entry<T>>>()
-  readonly regex: Array<Entry<T>> = []
+  private readonly exact = new Map<string, Entry<T>>()
+  private readonly prefix = new Map<string, Entry<T>>()
+  private readonly regex: Array<Entry<T> & { readonly pattern: Pattern }> = []
+  /** How many segments the longest prefix has. */
+  private deepest = 0
+
+  /** Puts a route before those that are there. */
+  unshift(matching: Matching, value: T, lenient: boolean): void {
+    const { headers, methods, path, query } = matching
+    const takesAll = methods.length + headers.length + query.length === 0
+    if (path._tag === "regex") {
+      this.regex.push({ value, takesAll, matching, next: undefined, pattern: path.pattern })
+      return
+    }
+    const read = lenient ? RequestPath.lenientOf(path.path) : path.path
+    const key = path._tag === "exact" ? read : read.replace(/\/+$/, "")
+    if (path._tag === "prefix") this.deepest = Math.max(this.deepest, key.split("/").length - 1)
+    this[path._tag].set(key, { value, takesAll, matching, next: this[path._tag].get(key) })
+  }
 
   find(asked: Asked): T | undefined {
     const { path } = asked
-    const takes = ({ matching }: Entry<T>) => accepts(matching, asked)
-    const found = this.exact.get(path)?.find(takes)
-      ?? this.regex.find((entry) => (entry.matching.path as { pattern: Pattern }).pattern.matches(path) && takes(entry))
-    if (found !== undefined) return found.value
-    // From the longest prefix to the shortest.
-    for (let at = path.length; at > 0; at = path.lastIndexOf("/", at - 1)) {
-      const entry = this.prefix.get(path.slice(0, at))?.find(takes)
-      if (entry !== undefined) return entry.value
+    const exact = this.exact.size === 0 ? undefined : firstOf(this.exact.get(path), asked)
+    if (exact !== undefined) return exact
+    for (let i = this.regex.length - 1; i >= 0; i--) {
+      const entry = this.regex[i]!
+      if (entry.pattern.matches(path) && firstOf(entry, asked) !== undefined) return entry.value
     }
-    return this.prefix.get("")?.find(takes)?.value
+    // From the longest prefix to the shortest.
+    for (let at = this.cut(path); at > 0; at = path.lastIndexOf("/", at - 1)) {
+      const found = firstOf(this.prefix.get(path.slice(0, at)), asked)
+      if (found !== undefined) return found
+    }
+    return firstOf(this.prefix.get(""), asked)
+  }
+
+  /** How much of a path can be a prefix at the most. */
+  private cut(path: string): number {
+    let at = -1
+    for (let depth = 0; depth <= this.deepest; depth++) {
+      at = path.indexOf("/", at + 1)
+      if (at === -1) return path.length
+    }
+    return at
   }
 }
 
@@ -63,22 +102,14 @@ export class RouteIndex<T> {
 
   /** `lenient` for one that is asked with the most lenient reading of a path. */
   constructor(routes: ReadonlyArray<readonly [Matching, T]>, lenient: boolean) {
-    const entries = routes.map(([matching, value]): Entry<T> => ({ matching, value })).toSorted(bySpecificity)
-    for (const entry of entries) {
-      const { hosts, path } = entry.matching
+    for (const [matching, value] of routes.toSorted(([a], [b]) => bySpecificity(a, b)).toReversed()) {
+      const { hosts } = matching
       const buckets = hosts.length === 0 ? [this.every] : hosts.map((host) =>
         host.startsWith("*.")
           ? getOrMake(this.wildcards, host.slice(2), () => new Bucket<T>())
           : getOrMake(this.hosts, host, () => new Bucket<T>())
       )
-      for (const bucket of buckets) {
-        if (path._tag === "regex") bucket.regex.push(entry)
-        else {
-          const read = lenient ? RequestPath.lenientOf(path.path) : path.path
-          const key = path._tag === "exact" ? read : read.replace(/\/+$/, "")
-          getOrMake(bucket[path._tag], key, () => [] as Array<Entry<T>>).push(entry)
-        }
-      }
+      for (const bucket of buckets) bucket.unshift(matching, value, lenient)
     }
   }
 
@@ -97,10 +128,10 @@ export class RouteIndex<T> {
 }
 
 // `toSorted` keeps the order of the file among equals.
-const bySpecificity = (a: Entry<unknown>, b: Entry<unknown>): number =>
-  Number(b.matching.methods.length > 0) - Number(a.matching.methods.length > 0)
-  || b.matching.headers.length - a.matching.headers.length
-  || b.matching.query.length - a.matching.query.length
+const bySpecificity = (a: Matching, b: Matching): number =>
+  Number(b.methods.length > 0) - Number(a.methods.length > 0)
+  || b.headers.length - a.headers.length
+  || b.query.length - a.query.length
 
 const accepts = ({ headers, methods, query }: Matching, asked: Asked): boolean => {
   if (methods.length > 0 && !methods.includes(asked.method)) {

@@ -21,6 +21,17 @@ const load = (): Sdk | Error => {
   return missing as Error
 }
 
+const begun = (dsn: string): Sdk | Error => {
+  const sdk = load()
+  if (sdk instanceof Error) return sdk
+  try {
+    sdk.init({ dsn })
+    return sdk
+  } catch (cause) {
+    return cause instanceof Error ? cause : new Error(String(cause))
+  }
+}
+
 /** Reports defects to Sentry, if a config asks for it and its package is installed. */
 export class Sentry {
   private sdk: Sdk | undefined = undefined
@@ -33,20 +44,22 @@ export class Sentry {
       this.dsn = dsn
       this.sdk = undefined
       if (dsn === undefined || dsn === "") return Effect.void
-      const sdk = load()
+      const sdk = begun(dsn)
       if (sdk instanceof Error) {
         const why = sdk.message.split("\n")[0]
         return Effect.logWarning(
           `sentry.dsn is set, but the package @sentry/node can't be used, so nothing is reported: ${why}`
         )
       }
-      sdk.init({ dsn })
       this.sdk = sdk
       return Effect.void
     })
   }
 
+  /** It is in the log already, whatever the package makes of it. */
   report(error: unknown): void {
-    this.sdk?.captureException(error)
+    try {
+      this.sdk?.captureException(error)
+    } catch {}
   }
 }

@@ -146,7 +146,7 @@ export class StaleAnswers {
     directives: Directives
   ): void {
     const stored = ["content-length", "age", "trailer"].reduce(HeaderList.remove, headers)
-    const size = body.length + 2 * stored.reduce((sum, text) => sum + text.length, key.length)
+    const size = body.length + 2 * [key, ...stored, ...vary.flat()].reduce((sum, text) => sum + text.length, 0)
     if (size > this.options.maxBytes) return
     const age = ageOf(headers)
     const lifetime = lifetimeOf(directives) - age * 1000

@@ -133,7 +133,7 @@ class Untraced implements Tracer.ExternalSpan {
 }
 
 /** Answers requests inside of spans. */
-export class Tracing {
+class Tracing {
   private readonly sampler: Sampler
   /** Of the spans of requests: it is decided that there are any. */
   private readonly tracer: Tracer.Tracer

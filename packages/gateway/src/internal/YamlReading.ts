@@ -1,6 +1,30 @@
 import * as Yaml from "yaml"
-import { type ConfigText, type Path, tooDeep } from "./ConfigText.ts"
+import type { Place, Problem } from "../ConfigError.ts"
 import { type Sources, substitute } from "./substitute.ts"
+
+type Path = ReadonlyArray<string | number>
+
+export type Range = readonly [start: number, end: number]
+
+/** Where a value stands, and its key. Not their nodes: a config is there for as long as it runs, and those are many times as large. */
+export interface Found {
+  readonly key: Range | undefined
+  readonly value: Range | undefined
+  /** What a text reads, before a substitution. */
+  readonly text: string | undefined
+  /** The same, where a substitution has made something else of it. */
+  readonly written: string | undefined
+}
+
+/** The text that a document is of. */
+interface Text {
+  readonly problems: Array<Problem>
+  readonly note: (path: Path, found: Found, isScalar: boolean) => void
+  readonly placeOf: (start: number, end: number) => Place
+  readonly placeIn: (path: Path, start: number, length: number) => Place | undefined
+}
+
+export const tooDeep = "it is nested too deeply"
 
 // What aliases and merges may unfold to: more than any config needs, less than what fills the memory.
 const mostNodes = 200_000
@@ -14,13 +38,13 @@ const isNumber = /^[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?$/i
 export class YamlReading {
   readonly value: unknown
   private readonly sources: Sources
-  private readonly text: Pick<ConfigText, "note" | "placeIn" | "placeOf" | "problems">
+  private readonly text: Text
   private readonly targets: ReadonlyMap<Yaml.Alias, Yaml.Node | undefined>
   private nodes = 0
   private wasTooDeep = false
 
   /** `hasAnchors` if there may be one. */
-  constructor(document: Yaml.Document.Parsed, sources: Sources, text: YamlReading["text"], hasAnchors: boolean) {
+  constructor(document: Yaml.Document.Parsed, sources: Sources, text: Text, hasAnchors: boolean) {
     this.sources = sources
     this.text = text
     this.targets = hasAnchors ? targetsIn(document) : new Map()

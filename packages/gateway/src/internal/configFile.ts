@@ -5,10 +5,11 @@ import * as Os from "node:os"
 import * as Path from "node:path"
 import { fromData, type Loaded, parse } from "../Config.ts"
 import { ConfigError } from "../ConfigError.ts"
-import { isConfigModule } from "../ConfigModule.ts"
+import { type ConfigModule, isConfigModule } from "../ConfigModule.ts"
 import { importAnew, type ModuleFiles } from "./ModuleImport.ts"
 import { type Plan, planOf } from "./Plan.ts"
 import { fromDisk, type Read } from "./Read.ts"
+import { thrownBy } from "./thrown.ts"
 
 /** Where a config file is looked for if none is named: where the Python program looks, and for a module. */
 const places = (): ReadonlyArray<string> => [
@@ -66,6 +67,29 @@ const filesRead = new Map<string, Set<string>>()
 /** The files that a config file consists of, as far as they have been read: itself, and what a module imports of its own folder. */
 export const filesOf = (file: string): ReadonlySet<string> => new Set([file, ...filesRead.get(file) ?? []])
 
+/** What a module defines, or what is wrong with it. */
+const definitionIn = (exports: object): Pick<ConfigModule, "config" | "middleware" | "routes"> | string => {
+  // Node gives those of CommonJS that name.
+  if ("module.exports" in exports) {
+    return "it is CommonJS, and has to be an ES module: export default defineConfig({ … })"
+  }
+  if (!("default" in exports)) return "it has no default export: expected export default defineConfig({ … })"
+  const defined = exports.default
+  if (!isConfigModule(defined)) {
+    return "its default export is not what defineConfig of blackgate/config returns: export default defineConfig({ … })"
+  }
+  const { config, middleware, routes } = defined
+  const strange = Object.keys(defined).filter((key) => !key.startsWith("~") && !keys.has(key))
+  if (strange.length > 0) return `defineConfig takes ${[...keys].join(", ")}, and not ${strange.join(", ")}`
+  if (routes !== undefined && !Layer.isLayer(routes)) {
+    return "routes is not a layer: expected Proxy.route(…), HttpRouter.add(…), or several, merged"
+  }
+  if (middleware !== undefined && typeof middleware !== "function") {
+    return "middleware is not a function: expected (answer) => an effect"
+  }
+  return { config, middleware, routes }
+}
+
 const readModule = (file: string, kept: ModuleFiles | undefined): Effect.Effect<Loaded, ConfigError> =>
   Effect.gen(function*() {
     try {
@@ -76,36 +100,15 @@ const readModule = (file: string, kept: ModuleFiles | undefined): Effect.Effect<
     const read = (files: ReadonlySet<string>) => {
       filesRead.set(file, new Set([...filesRead.get(file) ?? [], ...files]))
     }
-    const { exports } = yield* importAnew(file, read, kept)
-    // Node gives those of CommonJS that name.
-    if ("module.exports" in exports) {
-      return yield* refuse(file, "it is CommonJS, and has to be an ES module: export default defineConfig({ … })")
-    }
-    if (!("default" in exports)) {
-      return yield* refuse(file, "it has no default export: expected export default defineConfig({ … })")
-    }
-    const defined = exports.default
-    if (!isConfigModule(defined)) {
-      return yield* refuse(
-        file,
-        "its default export is not what defineConfig of blackgate/config returns: export default defineConfig({ … })"
-      )
-    }
-    const { middleware, routes } = defined
-    const strange = Object.keys(defined).filter((key) => !key.startsWith("~") && !keys.has(key))
-    if (strange.length > 0) {
-      return yield* refuse(file, `defineConfig takes ${[...keys].join(", ")}, and not ${strange.join(", ")}`)
-    }
-    if (routes !== undefined && !Layer.isLayer(routes)) {
-      return yield* refuse(
-        file,
-        "routes is not a layer: expected Proxy.route(…), HttpRouter.add(…), or several, merged"
-      )
-    }
-    if (middleware !== undefined && typeof middleware !== "function") {
-      return yield* refuse(file, "middleware is not a function: expected (answer) => an effect")
-    }
-    const loaded = yield* fromData(defined.config, file)
+    const { exports, imported } = yield* importAnew(file, read, kept)
+    // What is exported may throw as soon as somebody looks at it.
+    const defined = yield* Effect.try({
+      try: () => definitionIn(exports),
+      catch: (thrown) => thrownBy(imported, "its default export can't be read: ", thrown)
+    })
+    if (typeof defined === "string") return yield* refuse(file, defined)
+    const { config, middleware, routes } = defined
+    const loaded = yield* fromData(config, file)
     return { ...loaded, code: { routes, middleware } }
   })
 

@@ -29,15 +29,16 @@ const holding = (expected: string, holds: (text: string) => boolean) =>
 // What a terminal takes for a command has no place in a name.
 export const name = matching(
   "a name, without spaces around it",
+  // oxlint-disable-next-line no-control-regex
   /^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[^\s\u0000-\u001f\u007f-\u009f])?$/u
 )
 
 /** RFC 3986, section 3.2.2, in ASCII. */
-export const host = matching("a host, without a port", /^(?:\[[\da-fA-F:.]+\]|[\w.~!$&'()*+,;=%\-]+)$/u)
+export const host = matching("a host, without a port", /^(?:\[[\da-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]+)$/u)
 
 export const hostAndPort = matching(
   "a host, or a host:port",
-  /^(?:\[[\da-fA-F:.]+\]|[\w.~!$&'()*+,;=%\-]+)(?::\d{1,5})?$/u
+  /^(?:\[[\da-fA-F:.]+\]|[\w.~!$&'()*+,;=%-]+)(?::\d{1,5})?$/u
 )
 
 export const file = matching("the path of a file", /^[^\0]+$/u)

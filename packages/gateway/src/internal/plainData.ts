@@ -38,6 +38,10 @@ export const plainData = (given: unknown): { readonly value: unknown; readonly p
       }
       const made: Array<readonly [string, unknown]> = []
       for (const [key, each] of Object.entries(value)) {
+        if (key === "__proto__") {
+          wrong(path, "__proto__ is no key")
+          continue
+        }
         const plain = read(each, [...path, key], inner)
         if (plain !== undefined) made.push([key, plain])
       }

@@ -17,6 +17,7 @@ const wanted = Schema.Union([
 ]).annotate({ expected: "text, { regex: … } or { present: true or false }" })
 
 const path = Schema.String.annotate({ expected: "a path that begins with a slash" }).check(
+  // oxlint-disable-next-line no-control-regex
   Schema.isPattern(/^\/[^?#\s\\\u0000-\u001f\u007f]*$/u, { expected: "a path that begins with a slash" })
 )
 

@@ -11,7 +11,7 @@ import { redirectTo } from "./redirect.ts"
 import { retryOptions } from "./retries.ts"
 import type { Matching } from "./RouteIndex.ts"
 import { type GroupPlan, type RoutePlan, type Target, unlimited } from "./RoutePlan.ts"
-import { upstreamAt, type UpstreamPlan } from "./upstreams.ts"
+import type { Upstreams } from "./upstreams.ts"
 import { writtenPath } from "./writtenPath.ts"
 
 type RouteConfig = NonNullable<Config["routes"]>[number]
@@ -21,7 +21,7 @@ type Edits = NonNullable<RouteConfig["request_headers"]>
 export const routePlans = (
   { routes = [] }: Config,
   groups: ReadonlyMap<string, GroupPlan>,
-  upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
+  upstreams: Upstreams,
   problems: Problems
 ): ReadonlyArray<RoutePlan> =>
   namesOf(routes, problems).flatMap(({ matches, name, route }, i) => {
@@ -113,13 +113,13 @@ const proxy = (
   matching: Matching | undefined,
   path: Path,
   groups: ReadonlyMap<string, GroupPlan>,
-  upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
+  upstreams: Upstreams,
   problems: Problems
 ): Target | undefined => {
   if (route.upstream === undefined) return problems.add(path, "expected an upstream or a redirect, found neither")
   const names: Names = {
     group: (path, name) => problems.named(path, name, "groups", groups),
-    upstream: (path, name) => upstreamOf(path, name, upstreams, problems)
+    upstream: (path, name) => upstreams.of(path, name)
   }
   const to = names.upstream([...path, "upstream"], route.upstream)
   const group = route.group === undefined ? unlimited(name, path) : names.group([...path, "group"], route.group)
@@ -189,18 +189,6 @@ const upgradeOptions = (upgrade: RouteConfig["upgrade"]): Proxy.Options["upgrade
   typeof upgrade !== "object"
     ? upgrade
     : { origins: upgrade.origins, idle: time(upgrade.idle), total: time(upgrade.total) }
-
-// What has a scheme is a URL, anything else a name.
-const upstreamOf = (
-  path: Path,
-  upstream: string,
-  upstreams: ReadonlyMap<string, UpstreamPlan | undefined>,
-  problems: Problems
-): UpstreamPlan | undefined => {
-  if (!upstream.includes("://")) return problems.named(path, upstream, "upstreams", upstreams)
-  const made = upstreamAt(path, upstream, {}, problems)
-  return made && { upstream: made, transport: {} }
-}
 
 const prefixOf = (
   matching: Matching | undefined,

@@ -13,6 +13,7 @@ import * as Pidfile from "./Pidfile.ts"
 import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
 import { recording } from "./Read.ts"
 import { Sentry } from "./Sentry.ts"
+import { logStrays } from "./strays.ts"
 import { notify } from "./systemd.ts"
 import type { NoWorkers } from "./workers/addresses.ts"
 import { coordinate, type Sourced } from "./workers/Coordinator.ts"
@@ -101,6 +102,7 @@ export const runGateway = (
   }
   return Effect.scoped(Effect.gen(function*() {
     yield* hurry
+    yield* logStrays
     const { queue, watch: watchAll } = yield* hangups(watch ? file : undefined)
     // Before the pidfile, which stands for one that can run.
     const first = yield* load(file)

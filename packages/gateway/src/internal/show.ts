@@ -8,8 +8,7 @@ export const masked = (text: string): string =>
 const secretNames = /^(?:dsn|passphrase|(?:proxy-)?authorization|(?:set-)?cookie)$|secret|password|token|api[-_]?key/i
 
 /** Whether what stands under a key is nobody's business. */
-export const isSecretName = (key: string | number | undefined): boolean =>
-  typeof key === "string" && secretNames.test(key)
+const isSecretName = (key: string | number | undefined): boolean => typeof key === "string" && secretNames.test(key)
 
 // Whoever names a header, or a variable, may use more words.
 export const secretWords = /auth|cookie|secret|passw|token|key|credential|session|signature|assertion|jwt/i

@@ -26,11 +26,31 @@ export const upstreamAt = (
   return Result.isSuccess(made) ? made.success : problems.add(path, made.failure.problem)
 }
 
-/** Those that have a name. */
-export const upstreamPlans = (config: Config, problems: Problems): ReadonlyMap<string, UpstreamPlan | undefined> =>
-  new Map(
-    Object.entries(config.upstreams ?? {}).map(([name, each]) => [name, planOf(["upstreams", name], each, problems)])
-  )
+/** Those of a config: the ones that have a name, and one for each URL that stands for itself. */
+export class Upstreams {
+  private readonly named: ReadonlyMap<string, UpstreamPlan | undefined>
+  private readonly byUrl = new Map<string, UpstreamPlan>()
+  private readonly problems: Problems
+
+  constructor(config: Config, problems: Problems) {
+    this.problems = problems
+    this.named = new Map(
+      Object.entries(config.upstreams ?? {}).map(([name, each]) => [name, planOf(["upstreams", name], each, problems)])
+    )
+  }
+
+  /** The one that a route goes to. What has a scheme is a URL, anything else a name. */
+  of(path: Path, upstream: string): UpstreamPlan | undefined {
+    if (!upstream.includes("://")) return this.problems.named(path, upstream, "upstreams", this.named)
+    const known = this.byUrl.get(upstream)
+    if (known !== undefined) return known
+    const made = upstreamAt(path, upstream, {}, this.problems)
+    if (made === undefined) return undefined
+    const plan = { upstream: made, transport: {} }
+    this.byUrl.set(upstream, plan)
+    return plan
+  }
+}
 
 const planOf = (path: Path, config: UpstreamConfig, problems: Problems): UpstreamPlan | undefined => {
   const upstream = upstreamAt([...path, "url"], config.url, {

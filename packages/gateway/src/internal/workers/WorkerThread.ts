@@ -8,6 +8,7 @@ import { stderr, stdout } from "../Lines.ts"
 import type { Ports } from "../Listening.ts"
 import {
   type Asks,
+  Beat,
   type Beginning,
   fromWire,
   isWord,
@@ -47,6 +48,23 @@ export interface Care {
   readonly startThread?: StartThread | undefined
 }
 
+/** Those that have not ended. */
+const running = new Set<WorkerThread>()
+
+// Node waits for the end of its threads before it ends: for ever, if one is in a call of the system that does not return.
+process.once("exit", (code) => {
+  if (![...running].some(({ isStuck }) => isStuck)) return
+  const signal = code === 143 ? "SIGTERM" : code === 130 ? "SIGINT" : "SIGKILL"
+  process.removeAllListeners(signal)
+  process.kill(process.pid, signal)
+})
+
+// A config of 10,000 routes and as many groups blocks a loop for eight seconds, where each worker has a core.
+const timesToBuild = 4
+
+// Looks in vain, after which it would not end with the process, or has not ended though it was told to.
+const aFew = 5
+
 /** A worker, as the coordinator sees it. */
 export class WorkerThread {
   readonly name: string
@@ -64,17 +82,20 @@ export class WorkerThread {
   private next = 0
   private seen = 0
   private silent = 0
+  /** How often it was looked at since it was over. */
+  private looksSince = 0
 
   constructor(beginning: Omit<Beginning, "underWay" | "pulse">, care: Care) {
     const { worker } = beginning
     this.name = `worker ${worker}`
     this.care = care
     const underWay = new SharedArrayBuffer(4)
-    const beats = new SharedArrayBuffer(4)
+    const words = new SharedArrayBuffer(8)
     this.underWay = new Int32Array(underWay)
-    this.beats = new Int32Array(beats)
-    const workerData: Beginning = { ...beginning, underWay, pulse: { beats, every: care.look.every } }
+    this.beats = new Int32Array(words)
+    const workerData: Beginning = { ...beginning, underWay, pulse: { words, every: care.look.every } }
     this.thread = (care.startThread ?? startThread)({ name: this.name, workerData })
+    running.add(this)
     this.thread.on("message", (word: unknown) => {
       if (isWord(word)) this.hear(word)
     })
@@ -83,6 +104,7 @@ export class WorkerThread {
       this.error ??= errorOf(thrown)
     })
     this.thread.once("exit", (code) => {
+      running.delete(this)
       this.over(this.error === undefined ? `has ended with ${code}` : `has ended: ${this.error.message}`)
       Deferred.doneUnsafe(this.ended, Effect.succeed({ code, error: this.error }))
     })
@@ -98,15 +120,29 @@ export class WorkerThread {
 
   /**
    * Has it ended if its event loop is blocked for too long. That is counted in looks, not in time: who looks may have been held up itself. Before
-   * its first beat it has not begun yet.
+   * its first beat it has not begun yet, and while it builds a config it has more time. Answers whether it is to be said now that it can't be
+   * ended.
    */
-  look(): void {
-    const beats = Atomics.load(this.beats, 0)
-    const { look: { atMost, every } } = this.care
+  look(): boolean {
+    const beats = Atomics.load(this.beats, Beat.count)
+    const { look: { atMost: ordinary, every } } = this.care
+    const atMost = Atomics.load(this.beats, Beat.isBuilding) === 1 ? timesToBuild * ordinary : ordinary
     this.silent = beats === this.seen && beats !== 0 ? this.silent + 1 : 0
     this.seen = beats
-    if (this.silent < atMost) return
-    this.fail(withoutStack(`it has hung for ${(atMost * every) / 1000} s: something in it does not end`))
+    if (this.silent >= atMost) {
+      this.fail(withoutStack(`it has hung for ${(this.silent * every) / 1000} s: something in it does not end`))
+    }
+    if (this.isOver) this.looksSince++
+    return this.looksSince === aFew
+  }
+
+  /** Whether it may be in a call of the system that does not return. */
+  get isStuck(): boolean {
+    return this.silent >= aFew
+  }
+
+  get hasEnded(): boolean {
+    return !running.has(this)
   }
 
   private over(why: string): void {
@@ -149,7 +185,7 @@ export class WorkerThread {
   ask<K extends keyof Asks>(
     ask: K,
     value: Asks[K][0],
-    patience: "5 seconds" | "2 minutes" = "5 seconds"
+    patience: "5 seconds" | "3 minutes" = "5 seconds"
   ): Effect.Effect<Asks[K][1], Refusal | WorkerGone> {
     return Effect.callback<Asks[K][1], Refusal | WorkerGone>((resume) => {
       if (this.isOver) return resume(this.gone("has ended"))
@@ -166,10 +202,12 @@ export class WorkerThread {
     )
   }
 
-  /** Ends it, whatever it does. */
+  /** Ends it, whatever it does, and waits for that for a while: a call of the system that does not return can't be ended. */
   readonly terminate: Effect.Effect<void> = Effect.suspend(() => {
     void this.thread.terminate()
-    return Effect.asVoid(Deferred.await(this.ended))
+    return Effect.asVoid(
+      Effect.timeoutOption(Effect.interruptible(Deferred.await(this.ended)), "5 seconds")
+    )
   })
 }
 

@@ -20,8 +20,7 @@ const shortestPause = 100
 const longestPause = 10_000
 const aWhile = 10_000
 
-// How often it is looked whether the workers' loops turn, and after how many looks in vain one is taken for dead: a config of 10,000 routes
-// is read in a few seconds.
+// How often it is looked whether the workers' loops turn, in milliseconds, and after how many looks in vain one is taken for dead.
 const looks = { every: 1000, atMost: 30 }
 
 // To drain takes as long as the config says, and then some.
@@ -115,11 +114,17 @@ export class Workers {
 
   /** Ends those that hang. */
   private readonly lookAfter: Effect.Effect<never> = Effect.forever(Effect.suspend(() => {
+    const stuck: Array<string> = []
     for (const thread of this.threads) {
-      if (thread.isOver) this.threads.delete(thread)
-      else thread.look()
+      if (thread.hasEnded) this.threads.delete(thread)
+      else if (thread.look()) stuck.push(thread.name)
     }
-    return Effect.sleep(this.care.look.every)
+    const said = Effect.forEach(stuck, (name) =>
+      Effect.logError(
+        `${name} can't be ended: it is in a call of the system that does not return, and still listens. `
+          + "Connections that come to it are lost until the program is started anew"
+      ), { discard: true })
+    return Effect.andThen(said, Effect.sleep(this.care.look.every))
   }))
 
   /** Puts a new worker into a place, as soon as it listens. */
@@ -129,7 +134,7 @@ export class Workers {
         const thread = yield* this.begin(place)
         const begun = Effect.gen({ self: this }, function*() {
           const { addresses, ports } = yield* Effect.timeoutOrElse(Deferred.await(thread.listens), {
-            duration: "2 minutes",
+            duration: "3 minutes",
             orElse: () => Effect.fail(new WorkerGone({ message: `${thread.name} does not come to listen` }))
           })
           this.ports = ports
@@ -198,7 +203,7 @@ export class Workers {
       const { files, module, plan: { loaded: { file } } } = next
       const known = this.ports
       const prepare = (thread: WorkerThread, ports: Ports) =>
-        thread.ask("prepare", { file, files, module, ports }, "2 minutes")
+        thread.ask("prepare", { file, files, module, ports }, "3 minutes")
       // It is done before whatever is asked next, and nobody need wait for one that is busy.
       const abort = Effect.forEach(threads, (thread) => Effect.exit(thread.ask("abort", undefined)), atOnce)
       const [first, ...others] = threads
@@ -220,7 +225,7 @@ export class Workers {
   private commit(threads: ReadonlyArray<WorkerThread>, next: Sourced, prepared: Ports): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       yield* Effect.forEach(threads, (thread) =>
-        Effect.matchCause(thread.ask("commit", undefined, "2 minutes"), {
+        Effect.matchCause(thread.ask("commit", undefined, "3 minutes"), {
           onSuccess: (addresses) => {
             this.addresses = addresses
           },

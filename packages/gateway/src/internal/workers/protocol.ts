@@ -38,10 +38,13 @@ export interface Beginning {
 }
 
 /** How the coordinator knows that the event loop of a worker is not blocked: there a number grows, every so many milliseconds. */
-export interface Pulse {
-  readonly beats: SharedArrayBuffer
+interface Pulse {
+  readonly words: SharedArrayBuffer
   readonly every: number
 }
+
+/** Words of a pulse: what grows, and 1 while a config is being built, which blocks a loop for as long as it takes. */
+export const Beat = { count: 0, isBuilding: 1 } as const
 
 /** What a worker is asked, and what it answers. */
 export interface Asks {

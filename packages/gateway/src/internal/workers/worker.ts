@@ -22,15 +22,20 @@ import { ProgramLog } from "../ProgramLog.ts"
 import { fromFiles } from "../Read.ts"
 import { Sentry } from "../Sentry.ts"
 import { serve, type Serving } from "../Serving.ts"
-import { type Asks, type Beginning, type Question, toWire, type Word } from "./protocol.ts"
+import { logStrays } from "../strays.ts"
+import { type Asks, Beat, type Beginning, type Question, toWire, type Word } from "./protocol.ts"
 
 const { changes, format, limits, pulse, source: first, underWay, worker } = workerData as Beginning
 const port = parentPort!
 const say = (word: Word): void => port.postMessage(word)
 
 // As long as this loop turns.
-const beats = new Int32Array(pulse.beats)
-setInterval(() => Atomics.add(beats, 0, 1), pulse.every).unref()
+const beats = new Int32Array(pulse.words)
+const beat = () => Atomics.add(beats, Beat.count, 1)
+const building = (is: boolean) => Effect.sync(() => void Atomics.store(beats, Beat.isBuilding, is ? 1 : 0))
+setInterval(beat, pulse.every).unref()
+beat()
+Effect.runSync(building(true))
 
 // As many as the coordinator would keep, too.
 const mostUnderWay = 4 * 1024 * 1024
@@ -84,12 +89,15 @@ const answering = (serving: Serving, drained: Effect.Effect<void>): Answering =>
     }))
   return {
     prepare: ({ file, files, module, ports }) =>
-      inOrder(Effect.gen(function*() {
-        const plan = yield* loadPlan(file, fromFiles(files), module)
-        const change = yield* serving.prepare(plan, ports)
-        prepared = { change, config: plan.loaded.config }
-        return change.ports
-      })),
+      inOrder(
+        Effect.gen(function*() {
+          yield* building(true)
+          const plan = yield* loadPlan(file, fromFiles(files), module)
+          const change = yield* serving.prepare(plan, ports)
+          prepared = { change, config: plan.loaded.config }
+          return change.ports
+        }).pipe(Effect.ensuring(building(false)))
+      ),
     commit: () =>
       Effect.andThen(
         take(({ change, config }) =>
@@ -120,6 +128,7 @@ const answer = (answers: Answering, { ask, id, value }: Question): Effect.Effect
   )
 
 const program = Effect.scoped(Effect.gen(function*() {
+  yield* logStrays
   const plan = yield* loadPlan(first.file, fromFiles(first.files), first.module)
   yield* apply(plan.loaded.config)
   const alone = yield* Effect.context<never>()
@@ -141,6 +150,7 @@ const program = Effect.scoped(Effect.gen(function*() {
   port.on("message", (question: Question) => {
     Effect.runForkWith(context)(answer(answers, question))
   })
+  yield* building(false)
   say({ _tag: "listens", addresses: serving.addresses(), ports: serving.ports() })
   yield* Deferred.await(drain)
 })).pipe(
