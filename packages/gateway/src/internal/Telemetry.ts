@@ -135,22 +135,16 @@ class Untraced implements Tracer.ExternalSpan {
 /** Answers requests inside of spans. */
 class Tracing {
   private readonly sampler: Sampler
-  /** Of the spans of requests: it is decided that there are any. */
   private readonly tracer: Tracer.Tracer
-  /** Of all others. */
-  private readonly inner: Tracer.Tracer
 
   constructor(tracer: Tracer.Tracer, sampler: Sampler) {
     this.sampler = sampler
-    this.tracer = tracer
-    this.inner = Tracer.make({
+    this.tracer = Tracer.make({
       span(options) {
         const parent = Option.getOrUndefined(options.parent)
-        // What begins inside of a span is sampled as that is.
-        const isFirst = parent?._tag !== "Span"
-        return tracer.span(
-          isFirst && options.sampled && !sampler.takes(parent) ? { ...options, sampled: false } : options
-        )
+        // What begins inside of a span is sampled as that is; of a request that has one it is decided already.
+        const isDecided = parent?._tag === "Span" || options.kind === "server" || !options.sampled
+        return tracer.span(isDecided || sampler.takes(parent) ? options : { ...options, sampled: false })
       }
     })
   }
@@ -165,7 +159,7 @@ class Tracing {
     if (!this.sampler.takes(parent)) {
       return Effect.updateContext(answer, (context: Context.Context<R | HttpServerRequest>) =>
         context.pipe(
-          Context.add(Tracer.Tracer, this.inner),
+          Context.add(Tracer.Tracer, this.tracer),
           Context.add(Tracer.ParentSpan, new Untraced(parent))
         ))
     }
@@ -180,7 +174,7 @@ class Tracing {
         }
         if (taken.plan !== undefined) taken.tell(taken.plan)
       }
-      return Effect.provideService(answer, Tracer.Tracer, this.inner)
+      return answer
     })
     return Effect.updateContext(
       HttpMiddleware.tracer(told),
