@@ -176,14 +176,10 @@ class Tracing {
       }
       return answer
     })
-    return Effect.updateContext(
-      HttpMiddleware.tracer(told),
-      (context: Context.Context<R | HttpServerRequest>) =>
-        context.pipe(
-          Context.add(Tracer.Tracer, this.tracer),
-          Context.add(UrlParams.CurrentRedactedNames, redactedNames)
-        )
-    )
+    const spanned = HttpMiddleware.tracer(told).pipe(Effect.provideService(Tracer.Tracer, this.tracer))
+    return request.url.includes("?")
+      ? Effect.provideService(spanned, UrlParams.CurrentRedactedNames, redactedNames)
+      : spanned
   }
 }
 
