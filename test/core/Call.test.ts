@@ -6,7 +6,8 @@ import type { Call } from "../../packages/core/src/internal/Call.ts"
 import type { Admission, Gate } from "../../packages/core/src/internal/Gate.ts"
 import { heldIn } from "../../packages/core/src/internal/Held.ts"
 import { pass } from "../../packages/core/src/internal/pass.ts"
-import { PoolGate, type PoolState } from "../../packages/core/src/internal/PoolState.ts"
+import { PoolGate } from "../../packages/core/src/internal/PoolGate.ts"
+import type { PoolState } from "../../packages/core/src/internal/PoolState.ts"
 import { Rejection } from "../../packages/core/src/internal/Rejection.ts"
 import { afterFirstSleep, ending, idle, state, Work } from "./calls.ts"
 
@@ -145,7 +146,7 @@ describe("gates", () => {
         permits.push(held)
         return Effect.fail("no")
       })
-      const fiber = yield* Command.queue(through([gate, new PoolGate(pool as PoolState)])(work))
+      const fiber = yield* Command.queue(through([gate, PoolGate.of(pool as PoolState)])(work))
       for (const _ of [2, 3]) {
         assert.strictEqual((yield* Pool.statistics(pool)).active, 0)
         retry()

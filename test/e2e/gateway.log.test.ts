@@ -79,6 +79,32 @@ routes:
       assert.deepStrictEqual(told(yield* lineOf(program, "/own/held")), [499, "interrupted", null, url])
     }), 60_000)
 
+  for (const format of ["json", "common"]) {
+    it.live(`has nothing of a client's that a terminal takes for a command: ${format}`, () =>
+      Effect.gen(function*() {
+        const { url } = yield* upstream("a")
+        const program = yield* gateway(`
+port: 0
+log: { level: none, access: { format: ${format} } }
+routes:
+  - { name: all, upstream: "${url}" }
+`)
+        const id = "a\u009b31mb\u0085c\u0080\"\\\t"
+        yield* Effect.callback<void>((resume) => {
+          const headers = { "x-request-id": id }
+          Http.get(`${program.origin}/it`, { agent: false, headers }, (response) => {
+            response.resume().once("end", () => resume(Effect.void))
+          })
+        })
+        yield* eventually("a line", () => program.output().includes("/it"), program.output)
+        // oxlint-disable-next-line no-control-regex
+        assert.notMatch(program.output(), /[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/)
+        // A tab at the end is no part of the value.
+        if (format === "json") assert.strictEqual((yield* lineOf(program, "/it"))["id"], id.trim())
+        else assert.include(program.output(), "\"GET /it HTTP/1.1\" 200")
+      }), 60_000)
+  }
+
   it.live("says nobody for the last good answer", () =>
     Effect.gen(function*() {
       const { close, url } = yield* closing

@@ -2,7 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
-import { folder } from "./gatewayFolder.ts"
+import { eventually } from "../harness/eventually.ts"
+import { ask } from "./ask.ts"
+import { folder, gateway } from "./gatewayFolder.ts"
 import { startBlackgate } from "./process.ts"
 
 const name = "blackgate.config.ts"
@@ -48,6 +50,35 @@ describe("check ends with 2 for a config module that", { concurrent: false }, ()
         const program = yield* startBlackgate(cwd, ["check"])
         assert.strictEqual(yield* program.ended, 2, program.output())
         assert.include(program.output(), says)
+      }), 60_000)
+  }
+})
+
+const leaking = `export default defineConfig({
+  config: { port: 0 },
+  routes: HttpRouter.add("GET", "/*", Effect.sync(() => {
+    void Promise.reject(new Error("nobody hears of it"))
+    return HttpServerResponse.text("served")
+  }))
+})
+`
+
+describe("a config module whose route leaves a rejected promise behind", { concurrent: false }, () => {
+  for (const workers of ["1", "2"]) {
+    it.live(`has it in the log, and goes on, with --workers ${workers}`, () =>
+      Effect.gen(function*() {
+        const imports = "import { HttpRouter, HttpServerResponse } from \"effect/http\"\n"
+        const program = yield* gateway(importing + imports + leaking, { name, args: ["--workers", workers] })
+        for (let i = 0; i < 5; i++) assert.strictEqual((yield* ask(`${program.origin}/${i}`)).body, "served")
+        const line = /ERROR (?:worker \d: )?a promise was rejected that nobody awaits\n.*nobody hears of it/g
+        yield* eventually(
+          "a line for each",
+          () => program.output().match(line)?.length === 5,
+          program.output
+        )
+        assert.notMatch(program.output(), /has ended/)
+        yield* program.signal("SIGTERM")
+        assert.strictEqual(yield* program.ended, 0)
       }), 60_000)
   }
 })

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { execFileSync } from "node:child_process"
+import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Path from "node:path"
 import * as Pidfile from "../../packages/gateway/src/internal/Pidfile.ts"
@@ -54,23 +54,66 @@ describe("Pidfile", () => {
       assert.strictEqual(Fs.readFileSync(file, "utf8"), "1\n")
     }))
 
-  // To read them would never end.
-  for (const device of ["/dev/zero", "/dev/full", "/dev/null"]) {
-    it.effect(`that is ${device} is one that is vacant`, () => Pidfile.vacant(device))
-  }
-
-  it.effect("that is a pipe is one that is vacant, and is refused when it is to be written", () =>
-    Effect.gen(function*() {
-      const file = Path.join(yield* folder, "pipe")
-      execFileSync("mkfifo", [file])
-      yield* Pidfile.vacant(file)
-      const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(file)))
-      assert.strictEqual(message, "the pidfile can't be written: it is a pipe (--pidfile names another)")
-    }))
-
   it.effect("in a folder that is not there says so", () =>
     Effect.gen(function*() {
       const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write("/nonexistent/gateway.pid")))
       assert.match(message, /^the pidfile can't be written: ENOENT.*\(--pidfile names another\)$/)
+    }))
+
+  // Whose text a program of ours would take for one of a process that runs.
+  for (const text of ["1e0", "0x1", "1.0", "+1", " 1 2"]) {
+    it.effect(`of ${text} is one that is vacant: it is no number of a process`, () =>
+      Effect.gen(function*() {
+        assert.isUndefined(Pidfile.pidIn(yield* written(text)))
+      }))
+  }
+
+  it.effect("that is a link is replaced, and what it leads to stays as it is", () =>
+    Effect.gen(function*() {
+      const path = yield* folder
+      const [file, other] = [Path.join(path, "gateway.pid"), Path.join(path, "precious")]
+      for (const text of ["of some value\n", ""]) {
+        Fs.writeFileSync(other, text)
+        Fs.symlinkSync(other, file)
+        yield* Effect.scoped(Effect.gen(function*() {
+          yield* Pidfile.write(file)
+          assert.isTrue(Fs.lstatSync(file).isFile())
+          assert.strictEqual(Pidfile.pidIn(file), process.pid)
+        }))
+        assert.strictEqual(Fs.readFileSync(other, "utf8"), text)
+      }
+      assert.deepStrictEqual(Fs.readdirSync(path), ["precious"])
+    }))
+
+  it.effect("that is some other file is left alone, and so is what is no file", () =>
+    Effect.gen(function*() {
+      const file = yield* written("root:x:0:0:root:/root\n")
+      const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(file)))
+      assert.strictEqual(
+        message,
+        `the pidfile can't be written: ${file} is there, and is no pidfile (--pidfile names another)`
+      )
+      assert.strictEqual(Fs.readFileSync(file, "utf8"), "root:x:0:0:root:/root\n")
+      for (const device of ["/dev/null", "/dev/zero", Path.dirname(file)]) {
+        assert.isUndefined(Pidfile.running(device))
+        const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(device)))
+        assert.include(message, "is no pidfile")
+      }
+    }))
+
+  it.effect("that is a pipe keeps nobody waiting", () =>
+    Effect.gen(function*() {
+      const file = Path.join(yield* folder, "pipe")
+      spawnSync("mkfifo", [file])
+      assert.isUndefined(Pidfile.running(file))
+      const { message } = yield* Effect.flip(Effect.scoped(Pidfile.write(file)))
+      assert.include(message, "is no pidfile")
+    }))
+
+  it.effect("that a crash of the machine has left, full of zeros, is replaced", () =>
+    Effect.gen(function*() {
+      const file = yield* written("\0\0\0\0\0")
+      yield* Effect.scoped(Pidfile.write(file))
+      assert.isFalse(Fs.existsSync(file))
     }))
 })

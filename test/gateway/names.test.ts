@@ -41,4 +41,15 @@ describe("names of routes", () => {
       assert.deepStrictEqual(yield* names(text), ["a", "a", "a"])
       assert.include(yield* explained(text), "http://a/")
     }))
+
+  for (const char of ["\u0007", "\u001b", "\u007f", "\u0085", "\u009b", "\u2028", "\u2029"]) {
+    const escape = JSON.stringify(char).length > 3
+      ? JSON.stringify(char).slice(1, -1)
+      : `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+    it.effect(`what a terminal or a reader of lines takes for a command has no place in one: ${escape}`, () =>
+      Effect.map(
+        refused(`routes:\n  - { name: "a${escape}b", upstream: http://a }\n`),
+        (said) => assert.include(said, "routes[0].name: expected a name, without spaces around it")
+      ))
+  }
 })

@@ -1,10 +1,11 @@
 import { Effect, type Scope } from "effect"
 import type { CannotListen } from "../../packages/gateway/src/CannotListen.ts"
-import { parse } from "../../packages/gateway/src/Config.ts"
+import { fromData, parse } from "../../packages/gateway/src/Config.ts"
 import type { ConfigError } from "../../packages/gateway/src/ConfigError.ts"
+import { defineConfig, type Definition } from "../../packages/gateway/src/ConfigModule.ts"
 import * as Gateway from "../../packages/gateway/src/Gateway.ts"
 import { explain } from "../../packages/gateway/src/internal/explain.ts"
-import { planOf } from "../../packages/gateway/src/internal/Plan.ts"
+import { type Plan, planOf } from "../../packages/gateway/src/internal/Plan.ts"
 
 type Files = { readonly [path: string]: string | Uint8Array }
 
@@ -38,16 +39,15 @@ interface Started {
   readonly reload: (next: string) => Gateway.Gateway["reload"]
 }
 
-/** A gateway of a file that listens, until the end of the scope. It can have another file. */
-export const started = (
-  text: string,
-  files: Files = {}
+const start = (
+  first: Effect.Effect<Plan, ConfigError>,
+  load: (next: string) => Effect.Effect<Plan, ConfigError>
 ): Effect.Effect<Started, ConfigError | CannotListen, Scope.Scope> =>
   Effect.gen(function*() {
-    let current = text
+    let current = first
     const gateway = yield* Gateway.make({
-      first: yield* planned(text, files),
-      load: Effect.suspend(() => planned(current, files)),
+      first: yield* first,
+      load: Effect.suspend(() => current),
       took: () => Effect.void
     })
     const where = yield* gateway.where
@@ -57,8 +57,25 @@ export const started = (
       origins,
       reload: (next: string) =>
         Effect.suspend(() => {
-          current = next
+          current = load(next)
           return gateway.reload
         })
     }
   })
+
+/** A gateway of a file that listens, until the end of the scope. It can have another file. */
+export const started = (
+  text: string,
+  files: Files = {}
+): Effect.Effect<Started, ConfigError | CannotListen, Scope.Scope> =>
+  start(planned(text, files), (next) => planned(next, files))
+
+/** The same of a config module. */
+export const startedInCode = ({ config, middleware, routes }: Definition) =>
+  start(
+    Effect.flatMap(
+      fromData(config, "blackgate.config.ts"),
+      (loaded) => planOf({ ...loaded, code: defineConfig<string>({ middleware, routes }) }, () => "")
+    ),
+    planned
+  )

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
+import { HttpServerRequest, HttpServerResponse } from "effect/http"
 import { redacted } from "../../packages/gateway/src/internal/redact.ts"
 import { eventually } from "../harness/eventually.ts"
 import type { HttpMessage } from "../harness/HttpMessage.ts"
@@ -7,7 +8,7 @@ import * as OtlpCollector from "../harness/OtlpCollector.ts"
 import { attribute } from "../harness/OtlpCollector.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import { response } from "../harness/RawUpstream.ts"
-import { explained, refused, started } from "./started.ts"
+import { explained, refused, started, startedInCode } from "./started.ts"
 
 const [server, client] = [2, 3]
 
@@ -31,6 +32,19 @@ const file = (upstream: string, otlp?: string) =>
   "port: 0\ngroups:\n  a: { pool: { max_concurrent: 9 } }\n"
   + `routes:\n  - { name: shop, match: { path: /shop }, upstream: "${upstream}", group: a }\n`
   + (otlp === undefined ? "" : `telemetry:\n  otlp: { ${otlp} }\n`)
+
+const filtered = (upstream: string, collector: string) => ({
+  config: {
+    port: 0,
+    routes: [{ name: "shop", match: { path: "/shop" }, upstream }],
+    telemetry: { otlp: { url: collector, interval: "1h", metrics: false } }
+  },
+  middleware: <R>(answer: Effect.Effect<HttpServerResponse.HttpServerResponse, never, R>) =>
+    Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers }) =>
+      headers["x-key"] === undefined
+        ? Effect.succeed(HttpServerResponse.empty({ status: 401 }))
+        : Effect.andThen(Effect.withSpan(Effect.void, "who is it"), Effect.withSpan(answer, "inside")))
+})
 
 describe("telemetry", { timeout: 30_000 }, () => {
   it.live("a request has a span, and so has that to the upstream, which hears of it", () =>
@@ -111,6 +125,67 @@ describe("telemetry", { timeout: 30_000 }, () => {
       yield* eventually("all of it", () => collector.spans.length >= 6)
       assert.lengthOf(collector.spans.filter(({ kind }) => kind === server), 3)
       assert.strictEqual(collector.spans.at(-1)?.traceId, `${"1".repeat(19)}3ffffffffffff`)
+    }))
+
+  it.live("what is not kept costs the upstream nothing either: it is told so, with ids of the form that they have", () =>
+    Effect.gen(function*() {
+      const collector = yield* OtlpCollector.make
+      const { last, url } = yield* upstreamOf
+      const gateway = yield* started(file(url, `url: "${collector.url}", interval: 1h, metrics: false, sample: 0.25`))
+      const told = (traceparent?: string) =>
+        Effect.map(
+          ask(`${gateway.origin}/shop`, traceparent === undefined ? {} : { traceparent, tracestate: "a=1" }),
+          () => [last("traceparent"), last("tracestate")] as const
+        )
+      const [made] = yield* told()
+      assert.match(made!, /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/)
+      assert.notStrictEqual((yield* told())[0], made)
+      // Nothing is changed: it passes as it came.
+      const theirs = `00-${traceId}-00f067aa0ba902b7-00`
+      assert.deepStrictEqual(yield* told(theirs), [theirs, "a=1"])
+      // The flag is changed: the trace goes on, under another id.
+      const [changed, state] = yield* told(`00-${"f".repeat(32)}-00f067aa0ba902b7-01`)
+      assert.match(changed!, new RegExp(`^00-${"f".repeat(32)}-(?!00f067aa0ba902b7)[0-9a-f]{16}-00$`))
+      assert.strictEqual(state, "a=1")
+      yield* gateway.reload(file(url))
+      assert.lengthOf(collector.spans, 0)
+    }))
+
+  it.live("what stands in a query under the name of a secret is not told", () =>
+    Effect.gen(function*() {
+      const collector = yield* OtlpCollector.make
+      const { url } = yield* upstreamOf
+      const { origin } = yield* started(file(url, `url: "${collector.url}", interval: 20ms`))
+      const headers = { authorization: "Bearer hunter2", "x-api-key": "hunter2", cookie: "hunter2" }
+      yield* ask(`${origin}/shop?q=1&access_token=hunter2&code=hunter2&API-Key=hunter2&sessionid=hunter2`, headers)
+      yield* eventually("two spans", () => collector.spans.length === 2)
+      const text = JSON.stringify(collector.spans)
+      assert.notInclude(text, "hunter2")
+      assert.include(text, "q=1")
+    }))
+
+  it.live("the span of a request covers the filter, too, and has the name of the route that it comes to", () =>
+    Effect.gen(function*() {
+      const collector = yield* OtlpCollector.make
+      const { last, url } = yield* upstreamOf
+      yield* Effect.scoped(Effect.gen(function*() {
+        const { origin } = yield* startedInCode(filtered(url, collector.url))
+        assert.strictEqual(yield* ask(`${origin}/shop`), 401)
+        assert.strictEqual(yield* ask(`${origin}/shop`, { "x-key": "1" }), 200)
+        assert.strictEqual(yield* ask(`${origin}/nothing`, { "x-key": "1" }), 404)
+      }))
+      const servers = collector.spans.filter(({ kind }) => kind === server)
+      assert.deepStrictEqual(
+        servers.map(({ attributes, name }) => [name, attribute(attributes, "http.response.status_code")]),
+        [["GET", 401], ["GET shop", 200], ["GET", 404]]
+      )
+      assert.strictEqual(attribute(servers[1]!.attributes, "http.route"), "/shop")
+      const named = (name: string) => collector.spans.find((span) => span.name === name)!
+      assert.strictEqual(named("who is it").parentSpanId, servers[1]!.spanId)
+      assert.strictEqual(named("inside").parentSpanId, servers[1]!.spanId)
+      const sent = collector.spans.find(({ kind }) => kind === client)!
+      assert.strictEqual(sent.parentSpanId, named("inside").spanId)
+      assert.strictEqual(last("traceparent"), `00-${servers[1]!.traceId}-${sent.spanId}-01`)
     }))
 
   it.live("a reload changes where it goes, sends what was for the old one there, and keeps what did not change", () =>

@@ -109,11 +109,12 @@ describe("12. with a tracer", { timeout: 30_000 }, () => {
       assert.deepStrictEqual(values(sent, "b3"), [])
     }))
 
-  it.live("12. a trace that is not sampled stays so", () =>
+  it.live("12. a trace that is not sampled stays so, and has no span of the attempt", () =>
     Effect.gen(function*() {
-      const { tracer } = tracing()
+      const { of, tracer } = tracing()
       const { sent } = yield* exchange([`traceparent: ${traceparent.slice(0, -1)}0`], { tracer })
       assert.deepInclude(parts(sent), { traceId, flags: "00" })
+      assert.lengthOf(of("client"), 0)
     }))
 
   for (

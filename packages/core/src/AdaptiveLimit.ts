@@ -26,8 +26,9 @@ import {
 } from "./internal/AdaptiveLimitGate.ts"
 import type { GroupState } from "./internal/GroupState.ts"
 import { pass } from "./internal/pass.ts"
+import { PoolGate } from "./internal/PoolGate.ts"
 import { poolOptions } from "./internal/poolOptions.ts"
-import { PoolGate, PoolState } from "./internal/PoolState.ts"
+import { PoolState } from "./internal/PoolState.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 import type * as Pool from "./Pool.ts"
@@ -271,7 +272,7 @@ export const withLimit: {
     options: { readonly key?: string | undefined; readonly priority?: Pool.Priority | undefined } = {}
   ): Effect.Effect<A, E | PoolError, R> => {
     const { gate, name, pool } = limit as Driven // the one class that implements it
-    const gates = [new PoolGate(pool, options.priority), gate]
+    const gates = [PoolGate.of(pool, options.priority), gate]
     const plan = { key: options.key ?? name, gates, keeps: false, detach: false, clock: pool.timers }
     return pass(plan, [], self) as Effect.Effect<A, E | PoolError, R>
   }

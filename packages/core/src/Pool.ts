@@ -19,8 +19,9 @@ import type * as Scope from "effect/Scope"
 import type { PoolError } from "./CommandError.ts"
 import type { Plan } from "./internal/Gate.ts"
 import { pass } from "./internal/pass.ts"
+import { PoolGate } from "./internal/PoolGate.ts"
 import { poolLimits, poolLimitsDriven, poolOptions } from "./internal/poolOptions.ts"
-import { PoolGate, PoolState, PoolTypeId } from "./internal/PoolState.ts"
+import { PoolState, PoolTypeId } from "./internal/PoolState.ts"
 import { Timers } from "./internal/Timers.ts"
 import { check, type InvalidOptions } from "./InvalidOptions.ts"
 
@@ -215,7 +216,7 @@ const planOf = (
     const pool = stateOf(resolve(ref, context))
     if (plan === undefined || pool !== last) {
       last = pool
-      plan = { key: options?.key ?? pool.name, gates: [new PoolGate(pool, options?.priority)], ...plain }
+      plan = { key: options?.key ?? pool.name, gates: [PoolGate.of(pool, options?.priority)], ...plain }
     }
     return plan
   }

@@ -9,6 +9,7 @@ import { GroupSnapshot } from "@blackgate/core"
 import * as HttpApi from "effect/http-api/HttpApi"
 import * as HttpApiEndpoint from "effect/http-api/HttpApiEndpoint"
 import * as HttpApiGroup from "effect/http-api/HttpApiGroup"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSchema from "effect/http-api/HttpApiSchema"
 import * as OpenApi from "effect/http-api/OpenApi"
 import * as Schema from "effect/Schema"
@@ -44,6 +45,28 @@ export class Refused extends Schema.TaggedError<Refused>()(
   { message: Schema.String },
   { httpApiStatus: 422 }
 ) {}
+
+/**
+ * What was asked can't be read.
+ *
+ * @category errors
+ * @since 0.1.0
+ */
+export class Invalid extends Schema.TaggedError<Invalid>()(
+  "Invalid",
+  { message: Schema.String },
+  { httpApiStatus: 400 }
+) {}
+
+/**
+ * Says what can't be read.
+ *
+ * @category middleware
+ * @since 0.1.0
+ */
+export class Explained extends HttpApiMiddleware.Service<Explained>()("blackgate/AdminApi/Explained", {
+  error: Invalid
+}) {}
 
 /**
  * A route, as `blackgate routes` prints it.
@@ -98,14 +121,14 @@ const operations = HttpApiGroup.make("operations", { topLevel: true }).add(
     payload: GroupChange,
     success: GroupSnapshot.GroupSnapshot,
     error: [NoSuchGroup, Refused]
-  }),
+  }).annotate(HttpApi.PayloadParseOptions, { errors: "all", onExcessProperty: "error" }),
   HttpApiEndpoint.get("routes", "/routes", { success: Schema.Array(Route) }),
   HttpApiEndpoint.get("config", "/config", { success: Schema.Unknown }),
   HttpApiEndpoint.post("reload", "/reload", {
     success: Schema.Struct({ listens: Schema.Array(Schema.String) }),
     error: Refused
   })
-).prefix("/api")
+).middleware(Explained).prefix("/api")
 
 /**
  * The whole of it.

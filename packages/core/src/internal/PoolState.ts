@@ -1,24 +1,19 @@
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
-import * as Schema from "effect/Schema"
-import { PoolFull, PoolReentered, QueueTimeout } from "../CommandError.ts"
-import { Criticality, levels } from "../Criticality.ts"
-import { InvalidOptions } from "../InvalidOptions.ts"
+import { PoolFull, PoolReentered } from "../CommandError.ts"
 import type * as Pool from "../Pool.ts"
 import { expire } from "./Boundary.ts"
 import type { Call } from "./Call.ts"
 import type { Events } from "./Events.ts"
-import type { Admission, Gate, Place } from "./Gate.ts"
+import type { Admission } from "./Gate.ts"
 import { holder, Permit } from "./Held.ts"
-import type { Policy } from "./Policy.ts"
-import { PoolLine, type Waiting } from "./PoolLine.ts"
-import { poolOptions } from "./poolOptions.ts"
+import type { PoolGate } from "./PoolGate.ts"
+import { PoolLine } from "./PoolLine.ts"
+import { priorities } from "./priorities.ts"
 import type { Served, SharedPermits } from "./SharedPermits.ts"
-import type { Timed, Timers } from "./Timers.ts"
+import type { Standing } from "./Standing.ts"
+import type { Timers } from "./Timers.ts"
 
 export const PoolTypeId = "~@blackgate/core/Pool"
-
-const priorities: ReadonlyArray<Pool.Priority> = ["high", "normal", "low"]
 
 /** A semaphore of one-permit calls with a bounded line. It is also what an admitted call holds. */
 export class PoolState implements Admission, Served {
@@ -47,6 +42,8 @@ export class PoolState implements Admission, Served {
   /** Where all threads have one limit: what their permits are taken from. The own limit holds all the same. */
   shared: SharedPermits | undefined = undefined
 
+  /** What lets calls in, by their priority. */
+  readonly gates: Array<PoolGate | undefined> = []
   private readonly events: Events | undefined
   private granting = false
 
@@ -183,117 +180,4 @@ export class PoolState implements Admission, Served {
       this.granting = false
     }
   }
-}
-
-/** The gate of a command: its priority in the line of the group's pool. */
-export class PoolGate implements Gate {
-  private readonly pool: PoolState
-  private readonly priority: number
-
-  constructor(pool: PoolState, priority: Pool.Priority = "normal") {
-    this.pool = pool
-    this.priority = priorities.indexOf(priority)
-    if (this.priority === -1) {
-      throw new InvalidOptions({ subject: pool.name, problem: `priority: expected one of ${priorities.join(", ")}` })
-    }
-  }
-
-  enter(call: Call): Admission | undefined {
-    const { pool } = this
-    const reentered = pool.reentered(call)
-    if (reentered !== undefined) return call.refuse(reentered)
-    // Whoever waits goes first, so that nobody overtakes.
-    const { shared } = pool
-    const isNext = pool.active < pool.maxConcurrent && pool.queued === 0
-    if (isNext && (shared === undefined || shared.take())) return pool.take(call)
-    if (pool.maxQueued === 0) return pool.refuse(call)
-    if (isNext && shared!.takeOrWait()) return pool.take(call)
-    const level = levelIn(call.context)
-    if (pool.queued < pool.maxQueued) return this.wait(call, level)
-    const shed = pool.line.lastBelow(level)
-    if (shed === undefined) return pool.refuse(call)
-    // Its place is taken before it hears of that: whatever it does then finds the line full.
-    shed.quit()
-    this.wait(call, level)
-    shed.giveWay()
-    return undefined
-  }
-
-  private wait(call: Call, level: number): undefined {
-    const { pool } = this
-    const place = new Standing(pool, call, this.priority, level)
-    call.hold(place)
-    // Of two that are due at one instant the outer one comes first, and what stands outside was set by now.
-    if (place.at !== Infinity) pool.timers.add(place)
-    return undefined
-  }
-}
-
-// A value that is no level, which only `provideService` lets in, is the usual one: under overload is no time to find that out.
-const levelIn = (context: Context.Context<never>): number => {
-  const said = Context.getOrUndefined(context, Criticality)
-  const level = said === undefined ? -1 : levels.indexOf(said)
-  return level === -1 ? usual : level
-}
-const usual = levels.indexOf("critical")
-
-/** A call in the line. */
-class Standing implements Timed, Place, Waiting<Standing> {
-  index = -1
-  order = 0
-  next: Standing | undefined = undefined
-  previous: Standing | undefined = undefined
-  readonly pool: PoolState
-  readonly call: Call
-  readonly lane: number
-  turn = 0
-  readonly since: number
-  readonly at: number
-
-  constructor(pool: PoolState, call: Call, priority: number, level: number) {
-    this.pool = pool
-    this.call = call
-    this.lane = PoolLine.lane(priority, level)
-    this.since = call.now(pool.timers)
-    this.at = this.since + pool.queueTimeoutMillis
-    pool.line.join(this)
-  }
-
-  /** Gives up the place, granted or not. */
-  quit(): void {
-    this.pool.line.leave(this)
-    this.pool.timers.remove(this)
-    this.pool.waited(this)
-    this.pool.shared?.left()
-  }
-
-  /** Its place went to a call that is more critical. */
-  giveWay(): void {
-    this.pool.shed++
-    this.pool.refuse(this.call, true)
-  }
-
-  elapse(): void {
-    const { call, pool } = this
-    this.quit()
-    pool.rejected++
-    pool.queueTimeouts++
-    // Its own bound: a resize of the pool is for those who come after.
-    call.refuse(new QueueTimeout(pool.name, call.plan.key, Duration.millis(this.at - this.since)))
-  }
-}
-
-/** Whoever has passed it holds a permit. */
-export const pool: Policy = {
-  name: "pool",
-  command: { priority: Schema.optional(Schema.Literals(priorities)) },
-  group: { pool: poolOptions },
-  settings: (spec, { pool }) => ({
-    group: pool.name,
-    maxConcurrent: pool.maxConcurrent,
-    maxQueued: pool.maxQueued,
-    ...(pool.queueTimeoutMillis === Infinity ? {} : { queueTimeout: Duration.millis(pool.queueTimeoutMillis) }),
-    priority: spec.priority ?? "normal"
-  }),
-  gate: (spec, group) => new PoolGate(group.pool, spec.priority)
 }

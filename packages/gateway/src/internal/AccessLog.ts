@@ -1,4 +1,3 @@
-import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
 import type { HttpServerResponse } from "effect/http/HttpServerResponse"
@@ -8,15 +7,13 @@ import { randomUUID } from "node:crypto"
 import type { Config } from "../ConfigSchema.ts"
 import { endingOf } from "./Ending.ts"
 import type { Lines } from "./Lines.ts"
+import { printableJson, quotable } from "./printable.ts"
 import type { Listed } from "./RoutePlan.ts"
 
 type Settings = NonNullable<NonNullable<Config["log"]>["access"]>
 
 // A client that has gone before there was an answer, in the words of nginx.
 const clientGone = 499
-
-/** Which route a request has taken, where that turns out on the way only. */
-export class Taken extends Context.Service<Taken, { plan: Listed | undefined }>()("blackgate/Taken") {}
 
 /** What is written of one request. */
 interface Entry {
@@ -42,7 +39,7 @@ export class AccessLog {
   constructor({ format = "common", sample = 1 }: Settings, lines: Lines, worker?: number) {
     this.worker = worker
     this.sample = sample
-    this.format = format === "json" ? json : common
+    this.format = format === "json" ? (entry) => printableJson(json(entry)) : common
     this.lines = lines
   }
 
@@ -88,11 +85,6 @@ const clientOf = ({ remoteAddress }: HttpServerRequest): string =>
 const versionOf = ({ source }: HttpServerRequest): string =>
   (source as { readonly httpVersion?: string }).httpVersion ?? "1.1"
 
-// RFC 9110 lets clients send nearly anything: a line stays a line, and a quote ends nothing.
-const escaped = (text: string): string =>
-  // oxlint-disable-next-line no-control-regex
-  text.replaceAll(/[\u0000-\u001f"\\\u007f]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, "0")}`)
-
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 const stamp = (time: Date): string => {
@@ -104,7 +96,7 @@ const stamp = (time: Date): string => {
 /** The Common Log Format of the NCSA's server. */
 const common = ({ bytes, request, status, time }: Entry): string =>
   `${clientOf(request)} - - [${stamp(time)}] "${
-    escaped(`${request.method} ${request.url} HTTP/${versionOf(request)}`)
+    quotable(`${request.method} ${request.url} HTTP/${versionOf(request)}`)
   }" `
   + `${status} ${bytes ?? "-"}`
 

@@ -9,7 +9,7 @@ import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { EventEmitter } from "node:events"
 import { ConfigError, type Problem } from "../ConfigError.ts"
-import { AccessLog, Taken } from "./AccessLog.ts"
+import { AccessLog } from "./AccessLog.ts"
 import { byPlace } from "./byPlace.ts"
 import { type Answer, buildCode, type Code } from "./Code.ts"
 import type { CodeRoutes } from "./CodeRoutes.ts"
@@ -21,7 +21,8 @@ import { stdout } from "./Lines.ts"
 import { Lookup } from "./Lookup.ts"
 import type { Plan } from "./Plan.ts"
 import type { Listed } from "./RoutePlan.ts"
-import { spanned, type Telemetry } from "./Telemetry.ts"
+import { Taken } from "./Taken.ts"
+import type { Telemetry } from "./Telemetry.ts"
 import { problemsOf } from "./wrongOptions.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
@@ -95,15 +96,17 @@ export class Generation {
     const scope = Context.get(context, Scope.Scope)
     const found = read && this.lookup.find(read, request.method, (name) => request.headers[name], request.url)
     const route = found === "ambiguous" ? undefined : found
-    const taken = read === undefined || found === "ambiguous"
+    const answer = read === undefined || found === "ambiguous"
       ? Effect.succeed(badRequest)
       : this.take(route, request, read, scope)
-    const tracer = this.telemetry?.tracer
-    const answer = tracer === undefined ? taken : spanned(tracer, request, route?.plan, taken)
-    if (this.access === undefined) return answer
-    if (this.filtered === undefined) return this.access.of(request, route, scope, answer)
-    const record = Context.getOrUndefined(context, Taken)
-    if (record !== undefined) record.plan = route?.plan
+    if (this.filtered === undefined) {
+      return this.observed(request, { plan: route?.plan, tell: undefined }, scope, answer)
+    }
+    const taken = Context.getOrUndefined(context, Taken)
+    if (taken !== undefined) {
+      taken.plan = route?.plan
+      if (route !== undefined) taken.tell?.(route.plan)
+    }
     return answer
   })
 
@@ -112,16 +115,23 @@ export class Generation {
     const context = fiber.context as Context.Context<HttpServerRequest | Scope.Scope>
     const scope = Context.get(context, Scope.Scope)
     const answer = this.until(scope, this.filtered!)
-    if (this.access === undefined) return answer
+    if (this.access === undefined && this.telemetry?.tracing === undefined) return answer
     // The filter may change the request before there is a route.
-    const taken: Taken["Service"] = { plan: undefined }
-    return this.access.of(
+    const taken: Taken["Service"] = { plan: undefined, tell: undefined }
+    return this.observed(
       Context.get(context, HttpServerRequest),
       taken,
       scope,
       Effect.provideService(answer, Taken, taken)
     )
   })
+
+  /** With a span and a line of the log, if they are wanted. */
+  private observed(request: HttpServerRequest, taken: Taken["Service"], scope: Scope.Scope, answer: Answer): Answer {
+    const tracing = this.telemetry?.tracing
+    const traced = tracing === undefined ? answer : tracing.around(request, taken, answer)
+    return this.access === undefined ? traced : this.access.of(request, taken, scope, traced)
+  }
 
   private take(
     route: Route | undefined,

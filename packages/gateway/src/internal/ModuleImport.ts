@@ -5,6 +5,7 @@ import * as Path from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import { ConfigError } from "../ConfigError.ts"
 import { noQuitting } from "./quitting.ts"
+import { claim } from "./strays.ts"
 import { type Imported, thrownBy } from "./thrown.ts"
 
 // Node keeps what was imported by its URL, for good: what is to be imported anew gets another one.
@@ -110,12 +111,11 @@ class Dangling {
 /** Imports it. A promise that it rejects meanwhile, and that nobody awaits, would end the process: it is the import that fails. */
 const awaited = async (url: string, version: number): Promise<object> => {
   let dangling: Dangling | undefined
-  const hear = (reason: unknown) => {
+  const disclaim = claim((reason) => {
     const isIts = reason instanceof Error && String(reason.stack).includes(`${key}=${version}`)
-    if (!isIts) throw reason
-    dangling ??= new Dangling(reason)
-  }
-  process.on("unhandledRejection", hear)
+    if (isIts) dangling ??= new Dangling(reason)
+    return isIts
+  })
   try {
     const exports = await import(url) as object
     // Node tells of them when a turn is over.
@@ -123,7 +123,7 @@ const awaited = async (url: string, version: number): Promise<object> => {
     if (dangling !== undefined) throw dangling
     return exports
   } finally {
-    process.off("unhandledRejection", hear)
+    disclaim()
   }
 }
 

@@ -2,7 +2,6 @@ import * as Data from "effect/Data"
 import * as Effect from "effect/Effect"
 import type { Scope } from "effect/Scope"
 import * as Fs from "node:fs"
-import { readRegularFile } from "./readRegularFile.ts"
 
 /** Where the Python program keeps it. */
 export const defaultPidfile = "/var/run/blackgate.pid"
@@ -10,13 +9,30 @@ export const defaultPidfile = "/var/run/blackgate.pid"
 /** What is wrong with a pidfile, or with what it is about. */
 export class PidfileError extends Data.TaggedError("PidfileError")<{ readonly message: string }> {}
 
-const read = (path: string): number | undefined => {
+// More than the number of any process takes.
+const mostBytes = 64
+const mostReplaced = 16
+
+/** The beginning of a file; of what is none, such as a pipe or a device, nothing. */
+const beginningOf = (path: string): string | undefined => {
+  let fd: number | undefined
   try {
-    const pid = Number(readRegularFile(path).toString().trim())
-    return Number.isInteger(pid) && pid > 0 ? pid : undefined
+    // Nobody waits for who writes into a pipe.
+    fd = Fs.openSync(path, Fs.constants.O_RDONLY | Fs.constants.O_NONBLOCK)
+    if (!Fs.fstatSync(fd).isFile()) return undefined
+    const bytes = Buffer.alloc(mostBytes + 1)
+    return bytes.toString("latin1", 0, Fs.readSync(fd, bytes))
   } catch {
     return undefined
+  } finally {
+    if (fd !== undefined) Fs.closeSync(fd)
   }
+}
+
+/** The process that a pidfile names, whether it runs or not. */
+export const pidIn = (path: string): number | undefined => {
+  const pid = /^\s*(\d{1,10})\s*$/.exec(beginningOf(path) ?? "")?.[1]
+  return pid === undefined || Number(pid) === 0 ? undefined : Number(pid)
 }
 
 /** Whether there is such a process. */
@@ -50,9 +66,11 @@ const isOurs = (pid: number): boolean => {
 
 /** The process that a pidfile names, if it runs. */
 export const running = (path: string): number | undefined => {
-  const pid = read(path)
+  const pid = pidIn(path)
   return pid !== undefined && isAlive(pid) && isOurs(pid) ? pid : undefined
 }
+
+const runsAlready = (pid: number, path: string): string => `blackgate runs already: process ${pid}, by ${path}`
 
 /** Refuses if the pidfile's process runs. */
 export const vacant = (path: string): Effect.Effect<void, PidfileError> =>
@@ -60,8 +78,69 @@ export const vacant = (path: string): Effect.Effect<void, PidfileError> =>
     const pid = running(path)
     return pid === undefined || pid === process.pid
       ? Effect.void
-      : Effect.fail(new PidfileError({ message: `blackgate runs already: process ${pid}, by ${path}` }))
+      : Effect.fail(new PidfileError({ message: runsAlready(pid, path) }))
   })
+
+// Whatever it holds, that is no longer than a number: after a crash of the machine zeros, say.
+const isReplaceable = (path: string): boolean => {
+  if (Fs.lstatSync(path).isSymbolicLink()) return true
+  const beginning = beginningOf(path)
+  if (beginning === undefined || beginning.length > mostReplaced) return false
+  // Whose it is is asked, not who may write into the folder.
+  Fs.accessSync(path, Fs.constants.W_OK)
+  return true
+}
+
+const codeOf = (cause: unknown): string | undefined => (cause as NodeJS.ErrnoException).code
+
+const writeNew = (path: string): void => Fs.writeFileSync(path, `${process.pid}\n`, { flag: "wx", mode: 0o644 })
+
+// Not all file systems have links.
+const link = (from: string, to: string): void => {
+  try {
+    Fs.linkSync(from, to)
+  } catch (cause) {
+    if (!["ENOSYS", "ENOTSUP", "EPERM"].includes(codeOf(cause) ?? "")) throw cause
+    writeNew(to)
+  }
+}
+
+// It is there whole, or not at all: of several that start at once one has it. No link is followed, wherever it may lead.
+const create = (path: string): boolean => {
+  const beside = `${path}.${process.pid}`
+  Fs.rmSync(beside, { force: true })
+  try {
+    writeNew(beside)
+    link(beside, path)
+    return true
+  } catch (cause) {
+    if (codeOf(cause) === "EEXIST") return false
+    throw cause
+  } finally {
+    Fs.rmSync(beside, { force: true })
+  }
+}
+
+// Another one may have taken the place of what was to be removed: then it gets it back.
+const remove = (path: string): void => {
+  const aside = `${path}.${process.pid}`
+  Fs.renameSync(path, aside)
+  try {
+    const pid = running(aside)
+    if (pid !== undefined && pid !== process.pid) Fs.linkSync(aside, path)
+  } finally {
+    Fs.rmSync(aside, { force: true })
+  }
+}
+
+const take = (path: string): void => {
+  for (let tries = 0; !create(path); tries++) {
+    const pid = running(path)
+    if (pid !== undefined && pid !== process.pid) throw new Error(runsAlready(pid, path))
+    if (tries > 2 || !isReplaceable(path)) throw new Error(`${path} is there, and is no pidfile`)
+    remove(path)
+  }
+}
 
 /** Writes this process into a pidfile, in place of one that is gone, and takes it away with the scope. */
 export const write = (path: string): Effect.Effect<void, PidfileError, Scope> =>
@@ -69,11 +148,7 @@ export const write = (path: string): Effect.Effect<void, PidfileError, Scope> =>
     vacant(path),
     Effect.acquireRelease(
       Effect.try({
-        try: () => {
-          // Whoever opens one waits until somebody reads from it.
-          if (Fs.statSync(path, { throwIfNoEntry: false })?.isFIFO() === true) throw new Error("it is a pipe")
-          Fs.writeFileSync(path, `${process.pid}\n`)
-        },
+        try: () => take(path),
         catch: (cause) =>
           new PidfileError({
             message: `the pidfile can't be written: ${(cause as Error).message} (--pidfile names another)`
@@ -81,7 +156,7 @@ export const write = (path: string): Effect.Effect<void, PidfileError, Scope> =>
       }),
       () =>
         Effect.sync(() => {
-          if (read(path) === process.pid) Fs.rmSync(path, { force: true })
+          if (pidIn(path) === process.pid) Fs.rmSync(path, { force: true })
         })
     )
   )

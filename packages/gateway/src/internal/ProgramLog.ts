@@ -5,6 +5,7 @@ import * as LogLevel from "effect/LogLevel"
 import * as References from "effect/References"
 import type { Config } from "../ConfigSchema.ts"
 import { stderr } from "./Lines.ts"
+import { printable, printableJson } from "./printable.ts"
 import type { Sentry } from "./Sentry.ts"
 
 type Settings = NonNullable<Config["log"]>
@@ -19,7 +20,7 @@ const text = Logger.make(({ cause, date, fiber, logLevel, message }) => {
   const who = worker === undefined ? "" : `worker ${String(worker)}: `
   const said = Array.isArray(message) ? message.map(String).join(" ") : String(message)
   const why = cause.reasons.length === 0 ? "" : `\n${Cause.pretty(cause)}`
-  return `${date.toISOString()} ${logLevel.toUpperCase()} ${who}${said}${why}`
+  return printable(`${date.toISOString()} ${logLevel.toUpperCase()} ${who}${said}${why}`)
 })
 
 /** The program's own log, on stderr. What it is like can change while it is written. */
@@ -51,7 +52,7 @@ export class ProgramLog {
         const least = levels[level]
         if (least === "None" || LogLevel.isLessThan(line.logLevel, least)) return
         this.also?.log(line)
-        stderr.write((format === "json" ? Logger.formatJson : text).log(line))
+        stderr.write(format === "json" ? printableJson(Logger.formatJson.log(line)) : text.log(line))
       })
     ]),
     Layer.succeed(References.MinimumLogLevel, "All")

@@ -1,21 +1,21 @@
+import * as ByteSize from "effect/ByteSize"
 import * as Effect from "effect/Effect"
 import * as Sse from "effect/encoding/Sse"
 import * as HttpApiBuilder from "effect/http-api/HttpApiBuilder"
+import * as HttpApiMiddleware from "effect/http-api/HttpApiMiddleware"
 import * as HttpApiSwagger from "effect/http-api/HttpApiSwagger"
 import * as HttpRouter from "effect/http/HttpRouter"
 import * as HttpServerRequest from "effect/http/HttpServerRequest"
 import * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Layer from "effect/Layer"
 import * as Stream from "effect/Stream"
-import { createHash, timingSafeEqual } from "node:crypto"
-import { AdminApi, NotReady, Refused } from "../AdminApi.ts"
+import { AdminApi, Explained, Invalid, NotReady, Refused } from "../AdminApi.ts"
+import { maxBody, refused } from "./adminGuard.ts"
 import type { Answer } from "./Listening.ts"
-import { isLoopback } from "./loopback.ts"
 import { prometheusText } from "./metrics.ts"
 import type { Operations } from "./operations.ts"
 import type { Plan } from "./Plan.ts"
 import { redacted } from "./redact.ts"
-import { hostOf } from "./RouteIndex.ts"
 
 /** What the admin API is about. */
 export interface Administered {
@@ -25,6 +25,26 @@ export interface Administered {
   readonly reload: Effect.Effect<void, { readonly message: string }>
   readonly operations: Operations
 }
+
+/**
+ * The page about it. Its script and style are in it, so that it takes no network: 16 MB of memory, which nobody has who does not look.
+ */
+const docs = Effect.map(
+  Effect.cached(Effect.gen(function*() {
+    const router = yield* HttpRouter.make
+    yield* Effect.scoped(
+      Layer.build(Layer.provide(HttpApiSwagger.layer(AdminApi), Layer.succeed(HttpRouter.HttpRouter, router)))
+    )
+    return router.asHttpEffect()
+  })),
+  Effect.flatten
+)
+
+// What can't be read has an answer that says why.
+const explained = HttpApiMiddleware.layerSchemaErrorTransform(
+  Explained,
+  ({ cause }) => Effect.fail(new Invalid({ message: cause.message }))
+)
 
 /** The routes of the admin API. */
 const adminRoutes = (gateway: Administered) => {
@@ -57,9 +77,11 @@ const adminRoutes = (gateway: Administered) => {
     })))
 
   return Layer.mergeAll(
-    // Its script and style are in the page: it takes no network.
-    HttpApiSwagger.layer(AdminApi),
-    HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(Layer.provide([probes, operations])),
+    HttpRouter.use((router) => Effect.flatMap(docs, (page) => router.add("GET", "/docs", page))),
+    HttpApiBuilder.layer(AdminApi, { openapiPath: "/openapi.json" }).pipe(
+      Layer.provide([probes, operations]),
+      Layer.provide(explained)
+    ),
     HttpRouter.add("GET", "/api/events", Effect.succeed(eventStream(happenings)))
   )
 }
@@ -69,7 +91,13 @@ export const adminAnswer = (gateway: Administered): Answer =>
   HttpRouter.serve(adminRoutes(gateway), {
     disableLogger: true,
     disableListenLog: true,
-    middleware: (answer) => Effect.suspend(() => guarded(gateway.plan().loaded.config.admin?.token, answer))
+    middleware: (answer) =>
+      Effect.flatMap(HttpServerRequest.HttpServerRequest, (request) => {
+        const refusal = refused(gateway.plan().loaded.config.admin?.token, request)
+        return refusal === undefined
+          ? Effect.provideService(answer, HttpServerRequest.MaxBodySize, ByteSize.fromInputUnsafe(maxBody))
+          : Effect.succeed(refusal)
+      })
   })
 
 /** A snapshot of each group every second, and what happens in between. */
@@ -83,26 +111,3 @@ const eventStream = (happenings: Operations["happenings"]) => {
     headers: { "cache-control": "no-store" }
   })
 }
-
-const refusal = (code: number, message: string) =>
-  HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code })
-
-const digest = (text: string) => createHash("sha256").update(text).digest()
-
-/**
- * Lets in who has the token, if there is one; the probes need none. Without one, whoever is on this machine: a page in a browser there is
- * not, nor is one whose name was made to point here.
- */
-const guarded = <E, R>(
-  token: string | undefined,
-  answer: Effect.Effect<HttpServerResponse.HttpServerResponse, E, R>
-) =>
-  Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ headers, url }) => {
-    if (token !== undefined) {
-      const given = /^Bearer (.*)$/i.exec(headers["authorization"] ?? "")?.[1] ?? ""
-      const isIn = /^\/(?:health|ready)$/.test(url) || timingSafeEqual(digest(given), digest(token))
-      return isIn ? answer : Effect.succeed(refusal(401, "unauthorized"))
-    }
-    const isIn = isLoopback(hostOf(headers["host"] ?? "")) && headers["origin"] === undefined
-    return isIn ? answer : Effect.succeed(refusal(403, "forbidden"))
-  })

@@ -30,7 +30,7 @@ const holding = (expected: string, holds: (text: string) => boolean) =>
 export const name = matching(
   "a name, without spaces around it",
   // oxlint-disable-next-line no-control-regex
-  /^[^\s\u0000-\u001f\u007f](?:[^\u0000-\u001f\u007f]*[^\s\u0000-\u001f\u007f])?$/u
+  /^[^\s\u0000-\u001f\u007f-\u009f](?:[^\u0000-\u001f\u007f-\u009f\u2028\u2029]*[^\s\u0000-\u001f\u007f-\u009f])?$/u
 )
 
 /** RFC 3986, section 3.2.2, in ASCII. */

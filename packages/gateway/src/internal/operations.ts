@@ -6,6 +6,7 @@ import { type GroupChange, NoSuchGroup, Refused, type Route } from "../AdminApi.
 import { formatPath } from "../ConfigError.ts"
 import { groupOf, policies } from "./explain.ts"
 import type { Serving } from "./Serving.ts"
+import { inSnakeCase } from "./snakeCase.ts"
 
 /** What happens in the groups, and how they stand every second. */
 export type Happening =
@@ -43,7 +44,7 @@ export const changeGroup = (
           ...(maxConcurrent === undefined ? {} : { maxConcurrent }),
           ...(maxQueued === undefined ? {} : { maxQueued })
         }),
-        ({ problem }) => new Refused({ message: problem })
+        ({ problem }) => new Refused({ message: inSnakeCase(problem) })
       )
     }
     if (circuit !== undefined) {

@@ -3,16 +3,17 @@ import * as Console from "effect/Console"
 import * as Effect from "effect/Effect"
 import * as Queue from "effect/Queue"
 import type { Scope } from "effect/Scope"
-import * as Fs from "node:fs"
 import type { CannotListen } from "../CannotListen.ts"
 import type { ConfigError } from "../ConfigError.ts"
 import type { Config } from "../ConfigSchema.ts"
 import * as Gateway from "../Gateway.ts"
 import { filesOf, loadPlan } from "./configFile.ts"
+import { FileWatch } from "./FileWatch.ts"
 import * as Pidfile from "./Pidfile.ts"
 import { type LogFormat, ProgramLog } from "./ProgramLog.ts"
 import { recording } from "./Read.ts"
 import { Sentry } from "./Sentry.ts"
+import { logStrays } from "./strays.ts"
 import { notify } from "./systemd.ts"
 import type { NoWorkers } from "./workers/addresses.ts"
 import { coordinate, type Sourced } from "./workers/Coordinator.ts"
@@ -38,8 +39,8 @@ const hurry = Effect.sync(() => {
 
 interface Hangups {
   readonly queue: Queue.Dequeue<void>
-  /** Has what a config module has imported by now watched, too. */
-  readonly watch: Effect.Effect<void>
+  /** Has what a config module has imported by now watched, too, in what began at a time. */
+  readonly watch: (since: number) => Effect.Effect<void>
 }
 
 /** A storm of SIGHUPs is one reload under way and one to come. */
@@ -47,22 +48,19 @@ const hangups = (watched: string | undefined): Effect.Effect<Hangups, never, Sco
   Effect.gen(function*() {
     const queue = yield* Queue.sliding<void>(1)
     const listener = () => void Queue.offerUnsafe(queue, undefined)
-    const files = new Set<string>()
-    const watch = Effect.sync(() => {
-      for (const file of watched === undefined ? [] : filesOf(watched)) {
-        // It is asked for, and not waited for: that sees files that are replaced, and links that are moved, on any file system.
-        if (!files.has(file)) Fs.watchFile(file, { interval: 500, persistent: false }, listener)
-        files.add(file)
-      }
-    })
     yield* Effect.acquireRelease(
-      Effect.andThen(Effect.sync(() => process.on("SIGHUP", listener)), watch),
-      () =>
-        Effect.sync(() => {
-          process.off("SIGHUP", listener)
-          for (const file of files) Fs.unwatchFile(file, listener)
-        })
+      Effect.sync(() => process.on("SIGHUP", listener)),
+      () => Effect.sync(() => process.off("SIGHUP", listener))
     )
+    if (watched === undefined) return { queue, watch: () => Effect.void }
+    const files = yield* Effect.acquireRelease(
+      Effect.sync(() => new FileWatch(listener)),
+      (files) => Effect.sync(() => files.close())
+    )
+    const watch = (since: number) =>
+      Effect.sync(() => {
+        for (const file of filesOf(watched)) files.add(file, since)
+      })
     return { queue, watch }
   })
 
@@ -101,10 +99,12 @@ export const runGateway = (
   }
   return Effect.scoped(Effect.gen(function*() {
     yield* hurry
+    yield* logStrays
     const { queue, watch: watchAll } = yield* hangups(watch ? file : undefined)
     // Before the pidfile, which stands for one that can run.
+    const began = Date.now()
     const first = yield* load(file)
-    yield* watchAll
+    yield* watchAll(began)
     yield* apply(first.plan.loaded.config)
     // Taken away last: who waits for the end of the program waits for that.
     if (pidfile !== undefined) yield* Pidfile.write(pidfile)
@@ -124,13 +124,13 @@ export const runGateway = (
     yield* notify("READY=1")
     yield* Effect.addFinalizer(() => notify("STOPPING=1"))
     const reload = Effect.gen(function*() {
-      yield* gateway.reload
+      const began = Date.now()
+      yield* Effect.ensuring(gateway.reload, Effect.suspend(() => watchAll(began)))
       yield* Effect.logInfo(`reloaded ${file}, listening on ${yield* gateway.where}`)
     }).pipe(
       Effect.catch((error) => Effect.logError(`not reloaded, the old config goes on:\n${error.message}`)),
       // What nobody has thought of ends no gateway.
-      Effect.catchDefect((defect) => Effect.logError("not reloaded, the old config goes on", Cause.die(defect))),
-      Effect.andThen(watchAll)
+      Effect.catchDefect((defect) => Effect.logError("not reloaded, the old config goes on", Cause.die(defect)))
     )
     return yield* Effect.forever(Effect.andThen(Queue.take(queue), reload))
   })).pipe(Effect.provide(log.layer))

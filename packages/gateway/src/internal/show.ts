@@ -11,7 +11,7 @@ const secretNames = /^(?:dsn|passphrase|(?:proxy-)?authorization|(?:set-)?cookie
 const isSecretName = (key: string | number | undefined): boolean => typeof key === "string" && secretNames.test(key)
 
 // Whoever names a header, or a variable, may use more words.
-const secretWords = /auth|cookie|secret|passw|token|key|credential|session|signature|assertion|jwt/i
+export const secretWords = /auth|cookie|secret|passw|token|key|credential|session|signature|assertion|jwt/i
 const lists = new Set<unknown>(["add", "headers", "query", "set"])
 
 /** Whether what stands at a path is nobody's business; the expression for a secret header is a secret, too. */

@@ -4,6 +4,7 @@ import type { Loaded } from "../Config.ts"
 import type { Problem } from "../ConfigError.ts"
 import type { Path } from "./ConfigText.ts"
 import type { GroupPlan } from "./RoutePlan.ts"
+import { inSnakeCase } from "./snakeCase.ts"
 
 /** What a library says of options that make no sense, for the part of the config that they come from. */
 export const problemsOf = (
@@ -18,13 +19,6 @@ export const problemsOf = (
       : [...path, ...option.split(".").map((key) => /^\d+$/.test(key) ? Number(key) : key)]
     return { path: at, message, place: place(at, "key") }
   })
-
-// The libraries call an option as a program does.
-const inSnakeCase = (text: string): string =>
-  text.replaceAll(
-    /\b[a-z]+(?:[A-Z][a-z]+)+\b/g,
-    (name) => name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
-  )
 
 /** What is wrong with groups that will not be built, since something else is wrong. */
 export const wrongGroups = (groups: ReadonlyArray<GroupPlan>, loaded: Loaded): ReadonlyArray<Problem> =>

@@ -32,12 +32,29 @@ export const traced = (
   transport: Transport["Service"],
   fiber: AnyFiber,
   source: HttpServerRequest
-): Transport["Service"] =>
-  isTraced(fiber, source) ? { send: (request, call) => send(transport, fiber, request, call) } : transport
+): Transport["Service"] => {
+  if (!isTraced(fiber, source)) return transport
+  const { span } = fiber.cache
+  // Nobody keeps a span inside of one that is not sampled, but the upstream is to hear that it is not.
+  return span?.sampled === false
+    ? { send: (request, call) => transport.send(told(request, span), call) }
+    : { send: (request, call) => send(transport, fiber, request, call) }
+}
+
+const told = (request: Request, { sampled, spanId, traceId }: Tracer.AnySpan): Request => {
+  const id = traceId.padStart(32, "0")
+  let headers = request.headers
+  // The state belongs to the trace (W3C Trace Context, section 3.3): that of another one is not passed on.
+  if (request.source.headers["traceparent"]?.slice(3, 35) !== id) headers = HeaderList.remove(headers, "tracestate")
+  return {
+    ...request,
+    headers: HeaderList.set(headers, "traceparent", `00-${id}-${spanId}-${sampled ? "01" : "00"}`)
+  }
+}
 
 const send = (transport: Transport["Service"], fiber: AnyFiber, request: Request, call: Parameters<Send>[1]) => {
   const attempt = new Attempt(fiber, request)
-  const stop = transport.send(attempt.told(request), {
+  const stop = transport.send(told(request, attempt.span), {
     answer: (response) => {
       attempt.answered(response)
       call.answer(response)
@@ -62,7 +79,7 @@ class FailingStatus extends Data.TaggedError("FailingStatus")<{ readonly status:
 
 class Attempt {
   private readonly fiber: AnyFiber
-  private readonly span: Tracer.Span
+  readonly span: Tracer.Span
   private status: number | undefined = undefined
   private over = false
 
@@ -80,18 +97,6 @@ class Attempt {
         "server.port": Number(port) || (protocol === "https:" ? 443 : 80)
       }
     }))
-  }
-
-  told(request: Request): Request {
-    const { sampled, spanId, traceId } = this.span
-    const id = traceId.padStart(32, "0")
-    let headers = request.headers
-    // The state belongs to the trace (W3C Trace Context, section 3.3): that of another one is not passed on.
-    if (request.source.headers["traceparent"]?.slice(3, 35) !== id) headers = HeaderList.remove(headers, "tracestate")
-    return {
-      ...request,
-      headers: HeaderList.set(headers, "traceparent", `00-${id}-${spanId}-${sampled ? "01" : "00"}`)
-    }
   }
 
   answered({ status }: Response): void {

@@ -22,6 +22,7 @@ import { ProgramLog } from "../ProgramLog.ts"
 import { fromFiles } from "../Read.ts"
 import { Sentry } from "../Sentry.ts"
 import { serve, type Serving } from "../Serving.ts"
+import { logStrays } from "../strays.ts"
 import { type Asks, Beat, type Beginning, type Question, toWire, type Word } from "./protocol.ts"
 
 const { changes, format, limits, pulse, source: first, underWay, worker } = workerData as Beginning
@@ -127,6 +128,7 @@ const answer = (answers: Answering, { ask, id, value }: Question): Effect.Effect
   )
 
 const program = Effect.scoped(Effect.gen(function*() {
+  yield* logStrays
   const plan = yield* loadPlan(first.file, fromFiles(first.files), first.module)
   yield* apply(plan.loaded.config)
   const alone = yield* Effect.context<never>()
