@@ -7,7 +7,7 @@ import { HttpBody, HttpServerRequest, HttpServerResponse } from "effect/http"
 import * as Http from "node:http"
 import * as Http2 from "node:http2"
 import type * as Net from "node:net"
-import { Exchange } from "../../packages/node/src/internal/Exchange.ts"
+import { Http1Exchange } from "../../packages/node/src/internal/Http1Exchange.ts"
 import { Origins } from "../../packages/node/src/internal/Origins.ts"
 import { RequestBody } from "../../packages/node/src/internal/RequestBody.ts"
 import { eventually } from "../harness/eventually.ts"
@@ -132,7 +132,7 @@ describe("18. the transport notices by itself that a client has left", { timeout
       const upstream = yield* Upstream.make(raw.url)
       const origin = new Origins({ connectTimeout: 1000, keepAlive: 1000, tls: {}, warn: () => {} }).of(upstream)
       const { client, ends } = yield* server((source, end) => {
-        const exchange = new Exchange(requestTo(upstream, source), { answer: () => {}, end }, origin) // Destroyed, and its `close` is still to come.
+        const exchange = new Http1Exchange(requestTo(upstream, source), { answer: () => {}, end }, origin) // Destroyed, and its `close` is still to come.
         ;(source.source as Http.IncomingMessage).socket.destroy()
         exchange.onResponseError(undefined, new Error("other side closed"))
       })

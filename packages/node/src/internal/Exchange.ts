@@ -5,65 +5,80 @@ import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
 import * as HttpBody from "effect/http/HttpBody"
-import type * as Http from "node:http"
-import { Readable } from "node:stream"
-import type { Dispatcher } from "undici"
-import { bodyOf } from "./bodyOf.ts"
+import type { Readable } from "node:stream"
 import { Client } from "./Client.ts"
-import { ClientBroke } from "./ClientBroke.ts"
 import type { Watcher } from "./Connections.ts"
-import { writable, writeWhole } from "./delivery.ts"
-import { inform, serverResponse, takesTrailers } from "./Downstream.ts"
-import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
-import type { Origin } from "./Origins.ts"
-import { bytesOf, endsWithConnection, fieldsOf } from "./received.ts"
-import { isReplayable, isStale } from "./replay.ts"
+import { inform, serverResponse } from "./Downstream.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { type Silence, silenceOf, type Watched } from "./Silence.ts"
-import { soon } from "./soon.ts"
-import { mayBeWhole, wholeOf } from "./wholeBody.ts"
 
 const interrupted = Exit.interrupt()
 
 /** More interim responses than these are no progress. */
 const mostInterim = 100
 
+/** What a response comes from. */
+interface Carrier {
+  pause(): void
+  resume(): void
+}
+
 /**
- * One request to an upstream and its response: the handler that undici calls back, and the source that the response body is read
- * from.
+ * One request to an upstream and its response, whatever they go over: how it is given up, is silent for too long, fails, answers and
+ * ends. It is the source that the response body is read from.
  *
- * At the response head a microtask is scheduled. If the response has ended by then, as a small one has that came in one read, it is
- * told whole; otherwise its head is told, with a body that streams. Nothing is delayed for it.
+ * What comes of the response is kept until `answer`, which tells its head, with a body that streams. If the response has ended by
+ * then, it is told whole.
+ *
+ * An upgrade is none of these: it has a connection of its own, and may never end.
  */
-export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, Cargo {
-  lane: Lane | undefined = undefined
+export abstract class Exchange<C extends Carrier> implements Watcher, Watched {
   quiet = 0
   place = 0
-  private readonly request: Request
+  protected readonly request: Request
   private readonly call: Completion<Response, UpstreamError>
-  private readonly origin: Origin
-  private readonly client: Client
+  protected readonly client: Client
 
-  private controller: Dispatcher.DispatchController | undefined = undefined
-  private begun = false
-  private sent = false
-  private over = false
-  private again = false
+  /** What it goes over, once it does. */
+  protected carrier: C | undefined = undefined
+  /** The request's body, where that is a stream. */
+  protected sending: Readable | undefined = undefined
+  /** Whether all of the request is sent. */
+  protected sent = false
+  protected over = false
+  /** Whether this is the second time that it is sent. */
+  protected again = false
+  protected response: Response | undefined = undefined
+  protected body: ResponseBody | undefined = undefined
+  private chunks: Array<Buffer> = []
   private paused = false
   private interim = 0
-  private response: Response | undefined = undefined
-  private ended: HeaderList.HeaderList | undefined = undefined
-  private chunks: Array<Buffer> = []
-  private body: ResponseBody | undefined = undefined
-  private sending: Readable | undefined = undefined
   private silence: Silence | undefined = undefined
 
-  constructor(request: Request, call: Completion<Response, UpstreamError>, origin: Origin) {
+  constructor(request: Request, call: Completion<Response, UpstreamError>) {
     this.request = request
     this.call = call
-    this.origin = origin
     this.client = new Client(request.source, this)
+  }
+
+  /** Sends the request. */
+  protected abstract begin(): void
+
+  /** Breaks off what it goes over. */
+  protected abstract abort(reason: Error): void
+
+  /** It is over; `inOrder` if it has its response. */
+  protected abstract left(inOrder: boolean): void
+
+  /** How a body is written to the client with nothing between, if it can be. */
+  protected abstract delivering(body: ResponseBody | Buffer): Response["deliver"]
+
+  /** Nothing has come, and that may be the connection's fault. */
+  protected doubt(): void {}
+
+  protected get phase(): "send" | "head" | "body" {
+    return this.response !== undefined ? "body" : this.sent ? "head" : "send"
   }
 
   start(): void {
@@ -71,45 +86,15 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
       this.client.abandon()
       return this.end(interrupted)
     }
-    // Node is in the midst of what has come from the client, and may have all of a small body behind the head.
-    if (mayBeWhole(this.request)) soon(() => this.begin())
-    else this.begin()
-  }
-
-  private begin(): void {
-    if (this.over) return
-    this.begun = true
-    this.origin.begin((dispatcher) => this.dispatch(dispatcher))
-  }
-
-  private dispatch(dispatcher: Dispatcher): void {
-    if (this.over) return
-    const { headers, method, target, upstream } = this.request
-    const options: DispatchOptions = {
-      method: method as Dispatcher.HttpMethod,
-      path: target,
-      // undici would take it from the `Host` header, and make another connection whenever that is another one.
-      servername: upstream.authority,
-      headers: headers as Array<string>,
-      body: this.requestBody(),
-      // Silence is watched here. Without timers of its own, undici has none to arm for each request.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      cargo: this
-    }
-    dispatcher.dispatch(options, this)
+    this.begin()
   }
 
   /** Gives the exchange up: before the head, or in the middle of the body, whose reader sees it break off. */
   stop(): void {
     if (this.over) return
     this.leave(false)
+    if (this.response === undefined) this.doubt()
     this.breakOff(new Error("the exchange was given up"))
-  }
-
-  private breakOff(reason: Error): void {
-    this.controller?.abort(reason)
-    this.body?.destroy(reason)
   }
 
   clientGone(): void {
@@ -128,120 +113,58 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
   resume(): void {
     this.paused = false
     this.quiet = 0
-    this.controller?.resume()
+    this.carrier?.resume()
+  }
+
+  private pause(): void {
+    this.paused = true
+    this.carrier?.pause()
   }
 
   /** Nothing has moved for too long. */
   silent(): void {
     if (this.over) return
-    const { paused, response, sending, sent } = this
-    const phase = response !== undefined ? "body" : sent ? "head" : "send"
+    const { paused, phase, sending } = this
     const onClient = phase === "body"
       ? paused
       : phase === "send" && (!(sending instanceof RequestBody) || sending.isStarved)
+    if (!onClient) this.doubt()
     this.fail(phase, new Error("it was silent for too long"), onClient ? "client" : "upstream", true)
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    // While the request waited inside of undici there was nothing to abort.
-    if (this.over) return controller.abort(new Error("the exchange was given up"))
-    this.controller = controller
-    const { body } = this.request
-    this.lane?.begin(body._tag === "Incoming" ? body.trailers : undefined)
-    if (this.sending !== undefined) this.watchFor(this.request.idle)
+  protected watchFor(time: Duration.Duration | undefined): void {
+    if (this.silence === undefined && time === undefined) return
+    this.silence?.unwatch(this)
+    this.silence = time === undefined ? undefined : silenceOf(Math.ceil(Duration.toMillis(time)))
+    this.silence?.watch(this)
   }
 
-  onBodySent(): void {
-    this.quiet = 0
-  }
-
-  onRequestSent(): void {
-    this.sent = true
-    if (this.response === undefined) this.watchFor(this.request.headTimeout)
-  }
-
-  onResponseStart(
-    controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Http.IncomingHttpHeaders,
-    statusText?: string
-  ): void {
+  protected onSent(): void {
     if (this.over) return
-    const fields = fieldsOf(controller.rawHeaders, headers)
-    if (status < 200) {
-      if (++this.interim > mostInterim) return this.fail("head", new Error("it sent interim responses without end"))
-      return inform(this.request, status, fields)
-    }
-    const trails = headers["transfer-encoding"] !== undefined && takesTrailers(this.request, status)
-    this.response = {
-      status,
-      statusText: bytesOf(statusText),
-      headers: fields,
-      body: HttpBody.empty,
-      trailers: trails ? () => this.trailers(fields) : undefined
-    }
+    this.sent = true
+    this.watchFor(this.response === undefined ? this.request.headTimeout : this.request.idle)
+  }
+
+  protected onInterim(status: number, fields: HeaderList.HeaderList): void {
+    if (this.over) return
+    if (++this.interim > mostInterim) return this.fail("head", new Error("it sent interim responses without end"))
+    if (status !== 100) inform(this.request, status, fields)
+  }
+
+  /** The head of the response has come. */
+  protected onHead(response: Response): void {
+    this.response = response
     if (this.sent) this.watchFor(undefined)
-    soon(() => this.answer())
   }
 
-  // They are read once, while what undici has them in is there.
-  private trailers(head: HeaderList.HeaderList): HeaderList.HeaderList {
-    const raw = this.controller?.rawTrailers
-    if (raw === undefined) return HeaderList.empty
-    return this.ended ??= HeaderList.trailers(fieldsOf(raw, {}), head)
-  }
-
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+  protected onData(chunk: Buffer): void {
     this.quiet = 0
     if (this.body === undefined) this.chunks.push(chunk)
-    else if (!this.body.receive(chunk)) {
-      this.paused = true
-      controller.pause()
-    }
+    else if (!this.body.receive(chunk)) this.pause()
   }
 
-  onResponseEnd(controller: Dispatcher.DispatchController): void {
-    const { chunks } = this
-    const reset = this.lane?.reset
-    if (reset !== undefined && endsWithConnection(this.response!.headers)) {
-      return this.onResponseError(controller, reset)
-    }
-    const trailers = this.response!.trailers?.() ?? HeaderList.empty
-    // With a body that is written as a whole, there is nobody to add them.
-    if (trailers.length > 0) this.answer()
-    const { body, response } = this
-    if (body !== undefined) {
-      this.end(Exit.succeed(response!))
-      body.finish(trailers)
-    } else if (chunks.length === 0) this.end(Exit.succeed(response!))
-    else {
-      const whole = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)
-      const { headers, status, statusText, trailers } = response!
-      const body = new HttpBody.Uint8Array(whole, "application/octet-stream", whole.length)
-      this.end(Exit.succeed({ status, statusText, headers, body, trailers, deliver: this.delivering(whole) }))
-    }
-  }
-
-  onResponseError(_: Dispatcher.DispatchController | undefined, error: Error): void {
-    if (this.over) return
-    // A client that breaks off its request body makes undici fail. That is no failure of the upstream.
-    if (error instanceof ClientBroke || this.client.isGone) return this.giveUp()
-    const connecting = this.controller === undefined
-    if (!connecting && !this.again && isStale(this.lane, error) && isReplayable(this.request)) return this.replay()
-    const phase = this.response !== undefined ? "body" : connecting ? "connect" : this.sent ? "head" : "send"
-    const timedOut = "code" in error && error.code === "UND_ERR_CONNECT_TIMEOUT"
-    this.fail(phase, error, "upstream", timedOut)
-  }
-
-  private replay(): void {
-    this.again = true
-    this.sent = false
-    this.controller = this.lane = undefined
-    this.watchFor(undefined)
-    this.dispatch(this.origin.fresh)
-  }
-
-  private answer(): void {
+  /** Tells the head, if nothing has been told yet. */
+  protected answer(): void {
     if (this.over || this.response === undefined || this.body !== undefined) return
     const body = this.body = new ResponseBody(this, serverResponse(this.request))
     for (const chunk of this.chunks) if (!body.push(chunk)) this.pause()
@@ -250,58 +173,57 @@ export class Exchange implements Dispatcher.DispatchHandler, Watcher, Watched, C
     this.call.answer({ ...this.response, body: HttpBody.raw(body), deliver: this.delivering(body) })
   }
 
-  private delivering(body: ResponseBody | Buffer): Response["deliver"] {
-    return (head, done) => {
-      const response = writable(this.request, head)
-      if (response === undefined) return false
-      if (body instanceof ResponseBody) return body.into(response, head, done)
-      const wrote = writeWhole(response, head, body)
-      done()
-      return wrote
-    }
+  /** All of the response has come. */
+  protected onEnd(): void {
+    if (this.over) return
+    const response = this.response!
+    const trailers = response.trailers?.() ?? HeaderList.empty
+    // With a body that is written as a whole, there is nobody to add them.
+    if (trailers.length > 0) this.answer()
+    const { body, chunks } = this
+    if (body !== undefined) {
+      this.succeed(response)
+      body.finish(trailers)
+    } else if (chunks.length === 0) this.succeed(response)
+    else this.succeed(this.withBody(response, chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks)))
   }
 
-  private pause(): void {
-    this.paused = true
-    this.controller?.pause()
+  private withBody({ headers, status, statusText, trailers, version }: Response, whole: Buffer): Response {
+    const body = new HttpBody.Uint8Array(whole, "application/octet-stream", whole.length)
+    return { status, statusText, headers, version, body, trailers, deliver: this.delivering(whole) }
   }
 
-  private fail(
+  protected succeed(response: Response): void {
+    this.end(Exit.succeed(response))
+  }
+
+  protected fail(
     phase: UpstreamError["phase"],
     cause: Error,
     side: UpstreamError["side"] = "upstream",
     timedOut = false
   ): void {
+    if (this.over) return
     const { origin } = this.request.upstream
     this.end(Exit.fail(new UpstreamError({ phase, side, timedOut, origin, cause })))
     this.breakOff(cause)
   }
 
+  private breakOff(reason: Error): void {
+    this.abort(reason)
+    this.body?.destroy(reason)
+  }
+
   private end(exit: Exit.Exit<Response, UpstreamError>): void {
     if (this.over) return
-    this.leave(exit._tag === "Success" && !this.again)
+    this.leave(exit._tag === "Success")
     this.call.end(exit)
   }
 
-  private leave(inOrder: boolean): void {
+  protected leave(inOrder: boolean): void {
     this.over = true
     this.client.unwatch()
     this.watchFor(undefined)
-    if (this.begun) this.origin.end(inOrder)
-  }
-
-  private watchFor(time: Duration.Duration | undefined): void {
-    if (this.silence === undefined && time === undefined) return
-    this.silence?.unwatch(this)
-    this.silence = time === undefined ? undefined : silenceOf(Math.ceil(Duration.toMillis(time)))
-    this.silence?.watch(this)
-  }
-
-  private requestBody(): Readable | Uint8Array | null {
-    const whole = wholeOf(this.request, this.client.request)
-    if (whole !== undefined) return whole
-    const body = bodyOf(this.request, this.client.request)
-    if (body instanceof Readable) this.sending = body
-    return body
+    this.left(inOrder)
   }
 }

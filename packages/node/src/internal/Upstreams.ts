@@ -5,7 +5,7 @@ import type { UpstreamError } from "@blackgate/http/UpstreamError"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { Dialer, type DialOptions, keyOf } from "./Dialer.ts"
-import { Exchange } from "./Exchange.ts"
+import { Http1Exchange } from "./Http1Exchange.ts"
 import { Http2Exchange, type Instead } from "./Http2Exchange.ts"
 import { Http2Origin } from "./Http2Origin.ts"
 import type { SessionOptions } from "./Http2Session.ts"
@@ -73,7 +73,7 @@ export class Upstreams {
   }
 
   private exchange1(request: Request, call: Completion<Response, UpstreamError>): Instead {
-    return new Exchange(request, call, this.over1.of(request.upstream))
+    return new Http1Exchange(request, call, this.over1.of(request.upstream))
   }
 
   private origin2(upstream: Upstream): Http2Origin {
