@@ -222,7 +222,7 @@ describe("the gateway's own answers are JSON, with nothing of the inside", () =>
         retryAfter: undefined
       })
       assert.deepStrictEqual(logs, ["Warn", ["http://intra.test failed at the head: secret"]])
-      assert.deepStrictEqual(yield* outcomes(), { failure: 1, degraded: 1 })
+      assert.deepStrictEqual(yield* outcomes(), { failure: 1 })
     }))
 
   it.effect("503 with a Retry-After when the pool is full", () =>
@@ -234,7 +234,7 @@ describe("the gateway's own answers are JSON, with nothing of the inside", () =>
         body: { code: 503, message: "service unavailable", errors: [] },
         retryAfter: "1"
       })
-      assert.deepStrictEqual(yield* outcomes(), { rejected: 1, degraded: 1 })
+      assert.deepStrictEqual(yield* outcomes(), { rejected: 1 })
     }))
 
   it.effect("503 with a Retry-After when it has waited too long for a permit", () =>
@@ -262,7 +262,7 @@ describe("the gateway's own answers are JSON, with nothing of the inside", () =>
         body: { code: 504, message: "gateway timeout", errors: [] },
         retryAfter: undefined
       })
-      assert.deepStrictEqual(yield* outcomes(), { timeout: 1, degraded: 1 })
+      assert.deepStrictEqual(yield* outcomes(), { timeout: 1 })
       assert.deepStrictEqual(yield* busy, [0, 0])
     }))
 
@@ -439,6 +439,26 @@ describe("19. how long a call lasts", () => {
       assert.strictEqual((yield* response).status, 299)
       assert.deepStrictEqual(during, ["CommandTimeout", "/v1/a", [0, 0]])
       assert.deepStrictEqual(yield* routed.outcomes(), { timeout: 1, degraded: 1 })
+    }))
+
+  it.effect("a fallback that has nothing for a failure leaves it to the gateway, which is no fallback", () =>
+    Effect.gen(function*() {
+      const { ask, outcomes } = yield* route(() => Effect.fail("no"), {
+        fallback: (failure, { path }) =>
+          failure._tag === "UpstreamError" && path === "/known"
+            ? Effect.succeed(HttpServerResponse.text("known"))
+            : undefined
+      })
+      const logs: Array<unknown> = []
+      const statuses = yield* Effect.forEach(
+        ["/known", "/other"],
+        (path) => Effect.map(Effect.scoped(ask(target(path))), ({ status }) => status)
+      ).pipe(
+        Effect.provide(Logger.layer([Logger.make(({ message }) => logs.push(message))]))
+      )
+      assert.deepStrictEqual(statuses, [200, 502])
+      assert.strictEqual(logs.length, 2)
+      assert.deepStrictEqual(yield* outcomes(), { failure: 2, degraded: 1 })
     }))
 
   it.effect("a request of a higher priority is served before one that came earlier", () =>

@@ -88,10 +88,10 @@ export interface Options<
     | undefined
   /**
    * Answers instead of the upstream when there is no response head: the pool refused, the time was up, the upstream failed. The
-   * permit is back before it runs. By default the answer is JSON, `{ code, message, errors }`, with the status 502 for the upstream,
+   * permit is back before it runs. Where it has none, or has `undefined` for this failure, the answer is JSON, `{ code, message, errors }`, with the status 502 for the upstream,
    * 503 for the pool and the circuit, 429 for the rate limit (these with a `Retry-After`), 504 for the time, whoever measured it.
    */
-  readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback) | undefined
+  readonly fallback?: ((failure: Failure, request: ProxyRequest) => Fallback | undefined) | undefined
   /** Bounds the time to the response head: the wait for a permit, connecting, sending, waiting. By default nothing does. */
   readonly timeout?: Duration.Input | undefined
   /** Bounds each attempt, from its permit to the response head. By default nothing does. */

@@ -35,7 +35,7 @@ export const fallbackOptions = (
         rewriteResponse: noted(rewriteResponse),
         fallback: !isLogged ? undefined : (failure, request) => {
           note(request.source, { outcome: outcomeOf(failure), fallback: undefined, upstream: goes })
-          return Effect.succeed(Proxy.failureResponse(failure))
+          return undefined
         }
       }
     }
@@ -66,7 +66,7 @@ export const fallbackOptions = (
             ? { outcome, fallback: undefined, upstream: goes }
             : { outcome, fallback: "status", upstream: undefined }
         )
-        return Effect.succeed(answer ?? Proxy.failureResponse(failure))
+        return answer && Effect.succeed(answer)
       }
     }
   })

@@ -3,13 +3,14 @@
  * effects, which a generic body can't follow.
  */
 import * as Command from "@blackgate/core/Command"
-import type { CommandError } from "@blackgate/core/CommandError"
 import type * as Group from "@blackgate/core/Group"
 import type * as Retry from "@blackgate/core/Retry"
+import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
+import * as Option from "effect/Option"
 import * as Forwarded from "../Forwarded.ts"
 import type * as Proxy from "../Proxy.ts"
 import type { ProxyRequest } from "../Rewrite.ts"
@@ -80,6 +81,7 @@ export class Route {
   readonly upgrade: NonNullable<Proxy.Options<any, any, any, any, any>["upgrade"]>
   /** Where it is not known beforehand. */
   readonly forwardingIn: ((fiber: AnyFiber) => Forwarding) | undefined
+  private readonly settings: Settings
 
   constructor(settings: Settings) {
     const { forwarding, group, options, tunnels } = settings
@@ -105,6 +107,20 @@ export class Route {
     this.tunnelIdle = tunnels.idle
     this.upgrade = options.upgrade ?? true
     this.forwardingIn = forwarding === undefined ? forwardingOf(options.forwarded) : undefined
+    this.settings = settings
+  }
+
+  /** The gateway's own answer, where nobody has another one to give. */
+  failed(cause: Cause.Cause<unknown>): Effect.Effect<Answer, any> {
+    const error = Cause.hasDies(cause) ? undefined : Option.getOrUndefined(Cause.findErrorOption(cause))
+    const failure = this.settings.options.fallback === undefined
+      ? error as Proxy.Failure | undefined
+      : error instanceof Unanswered
+      ? error.failure
+      : undefined
+    return failure === undefined
+      ? Effect.failCause(cause)
+      : Effect.as(told(this.settings, failure), Failures.failure(failure))
   }
 }
 
@@ -139,12 +155,14 @@ const start = (
 
 // The arguments are what one exchange needs; the fallback is handed the same.
 const exchangeWith = (
-  { key, options, report }: Settings,
+  settings: Settings,
   group: Group.Ref<any>,
   total: Duration.Input | undefined,
   retry?: Retry.Options<UpstreamError>
-) =>
-  Command.callback(
+) => {
+  const { key, options } = settings
+  const { fallback } = options
+  return Command.callback(
     key,
     start,
     {
@@ -156,16 +174,32 @@ const exchangeWith = (
       circuit: options.circuit && { ...options.circuit, key: ofRequest(options.circuit.key) },
       rateLimit: options.rateLimit && { ...options.rateLimit, key: ofRequest(options.rateLimit.key) },
       priority: options.priority,
-      fallback: (failure: CommandError | UpstreamError, request: ProxyRequest): Effect.Effect<Answer, any, any> =>
-        Effect.andThen(
-          failure._tag === "UpstreamError"
-            ? report === undefined
-              ? Effect.withFiber((fiber) => fiber.getRef(Report)(failure, key))
-              : report(failure, key)
-            : Effect.void,
-          options.fallback === undefined
-            ? Effect.succeed(Failures.failure(failure))
-            : Effect.flatMap(toEffect(options.fallback(failure, request)), (answer) => sendable("fallback", answer))
-        )
+      ...(fallback === undefined ? {} : {
+        fallback: (failure: Proxy.Failure, request: ProxyRequest): Effect.Effect<Answer, any, any> => {
+          const said = fallback(failure, request)
+          if (said === undefined) return Effect.fail(new Unanswered(failure))
+          return Effect.andThen(
+            told(settings, failure),
+            Effect.flatMap(toEffect(said), (answer) => sendable("fallback", answer))
+          )
+        }
+      })
     }
   )
+}
+
+/** What a fallback has no answer to. */
+class Unanswered {
+  readonly failure: Proxy.Failure
+
+  constructor(failure: Proxy.Failure) {
+    this.failure = failure
+  }
+}
+
+const told = ({ key, report }: Settings, failure: Proxy.Failure): Effect.Effect<void> => {
+  if (failure._tag !== "UpstreamError") return Effect.void
+  return report === undefined
+    ? Effect.withFiber((fiber) => fiber.getRef(Report)(failure, key))
+    : report(failure, key)
+}

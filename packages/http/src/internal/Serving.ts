@@ -134,7 +134,10 @@ export class Serving {
     const bounded = limit === undefined
       ? exchanged
       : Effect.catchCause(exchanged, (cause) => limit.exceeded ? tooLarge(limit) : Effect.failCause(cause))
-    return Effect.flatMap(bounded, (response) => this.receiveResponse(response, request, state))
+    return Effect.matchCauseEffect(bounded, {
+      onSuccess: (response) => this.receiveResponse(response, request, state),
+      onFailure: (cause) => route.failed(cause)
+    })
   }
 
   private receiveResponse(answer: Response | Answer, request: ProxyRequest, state: Exchange) {
