@@ -82,3 +82,31 @@ describe("a config module whose route leaves a rejected promise behind", { concu
       }), 60_000)
   }
 })
+
+const throwing = `export default defineConfig({
+  config: { port: 0 },
+  routes: Layer.mergeAll(
+    HttpRouter.add("GET", "/thrown", Effect.sync(() => { throw new Error("the inside") })),
+    HttpRouter.add("GET", "/served", HttpServerResponse.text("served"))
+  ),
+  middleware: (answer) => Effect.flatMap(HttpServerRequest.HttpServerRequest, ({ url }) => {
+    if (url.endsWith("?throw")) throw new Error("the inside")
+    return answer
+  })
+})
+`
+
+describe("a config module whose code throws", { concurrent: false }, () => {
+  it.live("has it in the log, and its client a 500 in JSON that says nothing of it", () =>
+    Effect.gen(function*() {
+      const imports = "import { HttpRouter, HttpServerRequest, HttpServerResponse } from \"effect/http\"\n"
+      const program = yield* gateway(importing + imports + throwing, { name })
+      const json = "{\"code\":500,\"message\":\"internal server error\",\"errors\":[]}"
+      const thrown = yield* ask(`${program.origin}/thrown`)
+      assert.deepStrictEqual([thrown.status, thrown.body], [500, json])
+      const filtered = yield* ask(`${program.origin}/served?throw`)
+      assert.deepStrictEqual([filtered.status, filtered.body], [500, json])
+      assert.strictEqual((yield* ask(`${program.origin}/served`)).body, "served")
+      yield* eventually("two lines", () => program.output().match(/the inside/g)?.length === 2, program.output)
+    }), 60_000)
+})

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Path from "node:path"
 import { ConfigError } from "../ConfigError.ts"
 import { type CodeRoutes, record } from "./CodeRoutes.ts"
+import { failure } from "./failure.ts"
 import type { Plan } from "./Plan.ts"
 import { noQuitting } from "./quitting.ts"
 import { type Imported, thrownBy } from "./thrown.ts"
@@ -107,14 +108,17 @@ export const buildCode = (
     }
   })
 
-/** A failure becomes the response that Effect's server would have made of it; what nobody has thought of is in the log. */
+/** A failure becomes the response that Effect's server would have made of it, or the gateway's own where that has no body; what nobody has thought of is in the log. */
 const answered = <E>(answer: Answer<E>): Answer =>
   Effect.catchCause(answer, (cause) => {
     if (Cause.hasInterruptsOnly(cause)) return Effect.failCause(cause as Cause.Cause<never>)
     return Effect.flatMap(HttpServerError.causeResponse(cause), ([response]) => {
       return response.status < 500
         ? Effect.succeed(response)
-        : Effect.as(Effect.logError("a request failed in code", cause), response)
+        : Effect.as(
+          Effect.logError("a request failed in code", cause),
+          response.body._tag === "Empty" ? failure(response.status, "internal server error") : response
+        )
     })
   })
 

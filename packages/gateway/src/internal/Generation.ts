@@ -4,7 +4,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { HttpServerRequest } from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import type { EventEmitter } from "node:events"
@@ -15,6 +15,7 @@ import { type Answer, buildCode, type Code } from "./Code.ts"
 import type { CodeRoutes } from "./CodeRoutes.ts"
 import type { Path } from "./ConfigText.ts"
 import { makeConnects } from "./connects.ts"
+import { failure } from "./failure.ts"
 import { fallbackOptions } from "./Fallback.ts"
 import { groupOf, type Kept, telemetryOf, transportOf } from "./Kept.ts"
 import { stdout } from "./Lines.ts"
@@ -24,8 +25,6 @@ import type { Listed } from "./RoutePlan.ts"
 import { Taken } from "./Taken.ts"
 import type { Telemetry } from "./Telemetry.ts"
 import { problemsOf } from "./wrongOptions.ts"
-
-type Response = HttpServerResponse.HttpServerResponse
 
 /** A route that is built. */
 interface Route {
@@ -38,8 +37,6 @@ interface Built {
   readonly resize: (isNew: boolean) => Effect.Effect<void>
 }
 
-const failure = (code: number, message: string): Response =>
-  HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code })
 const notFound = failure(404, "not found")
 const badRequest = failure(400, "bad request")
 

@@ -1,15 +1,13 @@
 import type { HttpServerRequest } from "effect/http/HttpServerRequest"
-import * as HttpServerResponse from "effect/http/HttpServerResponse"
+import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
 import { createHash, timingSafeEqual } from "node:crypto"
+import { failure } from "./failure.ts"
 import { isLoopback } from "./loopback.ts"
 import { hostOf } from "./RouteIndex.ts"
 
 /** Bytes: more than any change of a group takes. */
 export const maxBody = 64 * 1024
-
-const refusal = (code: number, message: string) =>
-  HttpServerResponse.jsonUnsafe({ code, message, errors: [] }, { status: code })
 
 const digest = (text: string) => createHash("sha256").update(text).digest()
 
@@ -25,14 +23,14 @@ export const refused = (
   token: string | undefined,
   { headers, remoteAddress, url }: Pick<HttpServerRequest, "headers" | "remoteAddress" | "url">
 ): HttpServerResponse.HttpServerResponse | undefined => {
-  if (Number(headers["content-length"] ?? 0) > maxBody) return refusal(413, "payload too large")
+  if (Number(headers["content-length"] ?? 0) > maxBody) return failure(413, "payload too large")
   // An empty one is that of a variable which is not set.
   if (token !== undefined && token !== "") {
     const given = /^Bearer (.*)$/i.exec(headers["authorization"] ?? "")?.[1] ?? ""
     const isIn = /^\/(?:health|ready)$/.test(url) || timingSafeEqual(digest(given), digest(token))
-    return isIn ? undefined : refusal(401, "unauthorized")
+    return isIn ? undefined : failure(401, "unauthorized")
   }
   const isIn = isLoopback(hostOf(headers["host"] ?? "")) && headers["origin"] === undefined &&
     Option.exists(remoteAddress, isHere)
-  return isIn ? undefined : refusal(403, "forbidden")
+  return isIn ? undefined : failure(403, "forbidden")
 }
