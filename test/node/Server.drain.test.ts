@@ -113,7 +113,7 @@ describe("30. a server that is told to stop", () => {
       yield* silent.until("the end", ({ endedInOrder }) => endedInOrder)
     }))
 
-  it.live("destroys what has not ended after drainTimeout", () =>
+  it.live("destroys what has not ended after drainTimeout, and says so", () =>
     Effect.gen(function*() {
       const gate = Served.gate()
       const server = yield* Served.answering({ drainTimeout: 50 }, gate.answer)
@@ -125,6 +125,7 @@ describe("30. a server that is told to stop", () => {
       yield* server.stop
       for (const client of [first, second]) yield* client.until("the end", ({ closed, ended }) => closed || ended)
       assert.strictEqual(first.text, "")
+      yield* server.logged("2 connections are cut off, with what was under way: the time to drain is over")
     }))
 
   it.live("HTTP/2: says GOAWAY, with the last stream that it serves, and ends when that has ended", () =>

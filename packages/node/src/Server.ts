@@ -162,7 +162,7 @@ type Provided = Server | HttpServer | NodeServices | HttpPlatform.HttpPlatform |
  *
  * When the layer is closed, the server drains: `isReady` turns false and clients are told, with their next answer, that their
  * connection closes; after `drainDelay` nobody is let in any more, and idle connections are closed; what is under way ends, or is
- * ended after `drainTimeout`.
+ * ended after `drainTimeout`, with a line in the log.
  *
  * **Gotchas**
  *
@@ -253,10 +253,14 @@ const listen = (
     listener.retire()
     yield* Effect.sleep(drainDelay)
     const closed = Effect.callback<void>((resume) => listener.close(() => resume(Effect.void)))
-    yield* Effect.raceFirst(
-      closed,
-      Effect.andThen(Effect.sleep(drainTimeout), Effect.andThen(Effect.sync(() => listener.destroy()), Effect.never))
-    )
+    const cut = Effect.suspend(() => {
+      const left = listener.destroy()
+      const connections = left === 1 ? "1 connection is" : `${left} connections are`
+      return left === 0
+        ? Effect.void
+        : Effect.logWarning(`${connections} cut off, with what was under way: the time to drain is over`)
+    })
+    yield* Effect.raceFirst(closed, Effect.andThen(Effect.sleep(drainTimeout), Effect.andThen(cut, Effect.never)))
   })
   // The part of Node's servers that Effect uses.
   const front = Object.assign(listener.front, {

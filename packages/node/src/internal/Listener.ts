@@ -304,12 +304,14 @@ export class Listener {
     this.http1.closeIdleConnections()
   }
 
-  /** Whatever is left is gone. */
-  destroy(): void {
-    for (const { session, socket } of this.arrivals.connections) {
+  /** Whatever is left is gone. Answers how many connections that were. */
+  destroy(): number {
+    const { connections } = this.arrivals
+    for (const { session, socket } of connections) {
       session?.destroy()
       socket.destroy()
     }
+    return connections.size
   }
 }
 
