@@ -28,10 +28,11 @@ const isFile = (path: string): boolean => Fs.statSync(path, { throwIfNoEntry: fa
 const refuse = (file: string, message: string): ConfigError =>
   new ConfigError({ file, problems: [{ path: [], message, place: undefined }] })
 
-/** The file that was named, or the first one that is there. */
-export const findConfigFile = (named: string | undefined): Effect.Effect<string, ConfigError> =>
+/** The file that was named, or the first one that is there, seen from a folder. */
+export const findConfigFile = (named: string | undefined, cwd?: string): Effect.Effect<string, ConfigError> =>
   Effect.suspend(() => {
-    const found = named ?? places().find(isFile)
+    const seen = (path: string) => cwd === undefined ? path : Path.resolve(cwd, path)
+    const found = named === undefined ? places().map(seen).find(isFile) : seen(named)
     return found === undefined
       ? Effect.fail(refuse("blackgate.yml", `there is none; looked for ${places().join(", ")}. Name one by -c`))
       : Effect.succeed(found)

@@ -8,6 +8,7 @@ import { codeOf, type Failed, failWith, reported } from "./Failed.ts"
 import { configFile, flags } from "./flags.ts"
 import * as Pidfile from "./Pidfile.ts"
 import { runGateway } from "./run.ts"
+import { startedWith } from "./startedWith.ts"
 import { workersOf } from "./workers/workersOf.ts"
 
 const pidfile = Effect.map(flags, ({ pidfile }) => pidfile ?? Pidfile.defaultPidfile)
@@ -95,10 +96,17 @@ export const status = Command.make(
   Command.withDescription("Says whether the gateway of the pidfile runs.")
 )
 
+// Whoever names none means the one that it runs.
+const fileOf = (pid: number) =>
+  Effect.flatMap(flags, ({ config }) => {
+    const started = config === undefined ? startedWith(pid) : undefined
+    return findConfigFile(config ?? started?.config, started?.cwd)
+  })
+
 export const reload = Command.make("reload", {}, () =>
   withRunning(1, (pid) =>
     Effect.gen(function*() {
-      yield* reported(Effect.flatMap(configFile, loadPlan))
+      yield* reported(Effect.flatMap(fileOf(pid), loadPlan))
       yield* signal(pid, "SIGHUP")
       yield* Console.log(`Blackgate, process ${pid}, was told to reload`)
     }))).pipe(Command.withDescription("Checks the config file, and has the gateway of the pidfile reload it."))
