@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect } from "effect"
 import { afterAll } from "vitest"
 import {
   blackHole,
@@ -122,11 +122,14 @@ const cell = (row: Row, column: Column) =>
     yield* Effect.scoped(Effect.gen(function*() {
       const client = yield* gateway.connect
       const hello = client.until("what the upstream says first", ({ text }) => text.endsWith("hello"))
-      yield* network.set(row.network?.({ hello }) ?? none)
+      // What the network does to the tunnel waits for what is asserted of it before.
+      const met = yield* Deferred.make<void>()
+      yield* network.set(row.network?.({ hello: Deferred.await(met) }) ?? none)
       client.send(column.sends)
       yield* hello
       assert.strictEqual(status(yield* client.head), 101)
       assert.strictEqual(yield* gateway.busy, "1 active, 0 queued")
+      yield* Deferred.succeed(met, undefined)
       const server = asked[0]!
       row.act?.({ client, server })
       if (row.sees === "all") {
