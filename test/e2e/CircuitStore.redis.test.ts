@@ -1,7 +1,7 @@
 import { Circuit, CircuitStore, Command, Group, GroupSnapshot, Pool } from "@blackgate/core"
 import { NodeRedis } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Duration, Effect, Fiber, Layer, Logger, Metric, type Scope, Stream } from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Fiber, Layer, Logger, Metric, type Scope, Stream } from "effect"
 import { Redis } from "effect/persistence"
 import { inject } from "vitest"
 import { ending, state } from "../core/calls.ts"
@@ -533,7 +533,7 @@ onRedis("when Redis goes away", { concurrent: false }, () => {
     Effect.gen(function*() {
       const { a, b, prefix } = yield* two({ consecutive: 1, openFor: 50, probeLease: 60_000 })
       const hash = `${prefix}{service.billing}:k:k`
-      const tomorrow = Date.now() + 86_400_000
+      const tomorrow = (yield* Clock.currentTimeMillis) + 86_400_000
       yield* calls(a, "fail")
       yield* stands(b, "open")
       // What the hash holds then: a time to come.

@@ -1,7 +1,7 @@
 import { Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import * as Grpc from "@grpc/grpc-js"
-import { Effect } from "effect"
+import { Clock, Effect } from "effect"
 import * as Http2 from "node:http2"
 import { authority } from "../harness/Certificates.ts"
 import { eventually, settled } from "../harness/eventually.ts"
@@ -228,9 +228,11 @@ describe("27. gRPC: ends", { timeout: 60_000 }, () => {
           call.on("cancelled", () => cancelled = true)
         }
       })
-      const { error } = yield* Peers.unary(client, { text: "hello" }, { deadline: Date.now() + 300 })
+      const { error } = yield* Peers.unary(client, { text: "hello" }, {
+        deadline: (yield* Clock.currentTimeMillis) + 300
+      })
       assert.strictEqual(error?.code, Grpc.status.DEADLINE_EXCEEDED)
-      assert.isBelow(Number(deadline), Date.now() + 300)
+      assert.isBelow(Number(deadline), (yield* Clock.currentTimeMillis) + 300)
       yield* eventually("the cancellation", () => cancelled)
       yield* gateway.quiet
     }))

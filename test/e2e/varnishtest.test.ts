@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Random } from "effect"
 import { spawnSync } from "node:child_process"
 import * as Fs from "node:fs"
 import * as Net from "node:net"
@@ -16,15 +16,15 @@ const isMissing = spawnSync("varnishtest", ["-h"]).error !== undefined
 const scripts = Path.join(import.meta.dirname, "vtc")
 
 /** A port that is free, and that the system gives to nobody who does not ask for it. */
-const freePort = Effect.callback<number>((resume) => {
-  const attempt = () => {
-    const port = 10_000 + Math.floor(Math.random() * 20_000)
-    const server = Net.createServer()
-    server.once("error", attempt)
-    server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
-  }
-  attempt()
-})
+const freePort = Random.nextIntBetween(10_000, 30_000).pipe(
+  Effect.flatMap((port) =>
+    Effect.callback<number, Error>((resume) => {
+      const server = Net.createServer().once("error", (error) => resume(Effect.fail(error)))
+      server.listen(port, "127.0.0.1", () => server.close(() => resume(Effect.succeed(port))))
+    })
+  ),
+  Effect.retry({ times: 100 })
+)
 
 describe.skipIf(isMissing)("varnishtest, on both sides of the gateway", { timeout: 60_000 }, () => {
   for (const script of Fs.readdirSync(scripts)) {

@@ -26,7 +26,7 @@ const watching = Effect.gen(function*() {
     changes: () => changes,
     becomes: (count: number) => eventually(`${count} changes`, () => changes === count, () => changes),
     /** Long after it was written. */
-    later: Date.now() + 60_000
+    later: Fs.statSync(file).ctimeMs + 60_000
   }
 })
 

@@ -203,7 +203,8 @@ const checkTarget = (method: string, target: string): void => {
 }
 
 const skipEmptyLines = (reader: Reader, { emptyLines }: Tolerance): void => {
-  if (emptyLines === true) { while (reader.skip("\r") || reader.skip("\n")); }
+  let skips = emptyLines === true
+  while (skips) skips = reader.skip("\r") || reader.skip("\n")
 }
 
 const readRequest = (reader: Reader, tolerance: Tolerance): Request => {
