@@ -7,7 +7,12 @@ import { promisify } from "node:util"
  * JSON: the answer.
  */
 export const fresh = async <A>(file: string, args: unknown, flags: ReadonlyArray<string> = []): Promise<A> => {
-  const { stdout } = await promisify(execFile)(process.execPath, [...flags, file, JSON.stringify(args)], {
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    ...process.execArgv,
+    ...flags,
+    file,
+    JSON.stringify(args)
+  ], {
     timeout: 300_000,
     maxBuffer: 16 * 1024 * 1024
   })

@@ -1,12 +1,18 @@
-// The proxy that users are told to write.
-import { Group } from "@blackgate/core"
-import { Proxy } from "@blackgate/http"
-import { Undici } from "@blackgate/node"
-import { NodeHttpServer, NodeRuntime } from "@effect/platform-node"
-import { Effect, Layer } from "effect"
-import { HttpRouter, HttpServer } from "effect/http"
+// The proxy that users are told to write, which loads what it uses; told `loaded`, all there is, as it is by `from "effect"`.
+import * as Group from "@blackgate/core/Group"
+import * as Proxy from "@blackgate/http/Proxy"
+import * as Undici from "@blackgate/node/Undici"
+import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
+import * as NodeRuntime from "@effect/platform-node/NodeRuntime"
+import * as Effect from "effect/Effect"
+import * as HttpRouter from "effect/http/HttpRouter"
+import * as HttpServer from "effect/http/HttpServer"
+import * as Layer from "effect/Layer"
 import { createServer } from "node:http"
+import { loadAll } from "./memory.all.ts"
 import { reportUsage } from "./memory.usage.ts"
+
+if (process.argv[3] === "loaded") await loadAll()
 
 class Api extends Group.Service<Api>()("api") {}
 

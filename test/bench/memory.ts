@@ -1,17 +1,28 @@
-import type { ChildProcess } from "node:child_process"
-import { asked, heard, start } from "./children.ts"
+import { asked, start } from "./children.ts"
 import { interleaved } from "./fresh.ts"
 import type { Job, Transfer } from "./memory.client.ts"
 import type { Usage } from "./memory.usage.ts"
+import { startProgram } from "./program.ts"
 import { median, type Report, rounded, type Row } from "./report.ts"
+import { listening, type Running } from "./running.ts"
 
 const MiB = 1024 * 1024
 
+const node = (file: string, ...args: ReadonlyArray<string>) => (upstream: string): Promise<Running> =>
+  listening(start(file, [upstream, ...args]))
+
 const proxies = {
-  "floor": ["memory.floor.ts"],
-  "floor, loaded": ["memory.floor.ts", "loaded"],
-  "ours": ["memory.ours.ts"]
-} as const
+  "floor": node("memory.floor.ts"),
+  "floor, all loaded": node("memory.floor.ts", "loaded"),
+  "ours": node("memory.ours.ts"),
+  "ours, all loaded": node("memory.ours.ts", "loaded"),
+  "the program": (upstream) =>
+    startProgram(`
+listen: { host: 127.0.0.1, port: 0 }
+groups: { api: { pool: { max_concurrent: 10 } } }
+routes: [{ upstream: "${upstream}", group: api }]
+`)
+} satisfies Record<string, (upstream: string) => Promise<Running>>
 
 type Subject = keyof typeof proxies
 
@@ -23,18 +34,15 @@ interface Found {
 
 /** One transfer, through a proxy that has done nothing else. */
 const transfer = async (subject: Subject, kind: Transfer, bytes: number): Promise<Found> => {
-  const children: Array<ChildProcess> = []
-  const open = async (file: string, args?: ReadonlyArray<string>) => {
-    const child = start(file, args)
-    children.push(child)
-    return { child, port: (await heard<{ port: number }>(child)).port }
+  const running: Array<Running> = []
+  const started = async (one: Promise<Running>): Promise<Running> => {
+    running.push(await one)
+    return running.at(-1)!
   }
+  const client = start("memory.client.ts")
   try {
-    const upstream = await open("memory.upstream.ts")
-    const [file, ...args] = proxies[subject]
-    const proxy = await open(file, [`http://127.0.0.1:${upstream.port}`, ...args])
-    const client = start("memory.client.ts")
-    children.push(client)
+    const upstream = await started(listening(start("memory.upstream.ts")))
+    const proxy = await started(proxies[subject](`http://127.0.0.1:${upstream.port}`))
     const pass = (bytes: number) =>
       asked<{ status: number; passed: number; seconds: number }>(
         client,
@@ -42,12 +50,13 @@ const transfer = async (subject: Subject, kind: Transfer, bytes: number): Promis
       )
 
     await pass(MiB) // code that has never run is loaded
-    const before = await asked<Usage>(proxy.child, {})
+    const before = await proxy.usage()
     const { passed, seconds, status } = await pass(bytes)
     if (status !== 200 || passed !== bytes) throw new Error(`${subject}, ${kind}: ${status}, ${passed} bytes`)
-    return { before, after: await asked<Usage>(proxy.child, {}), seconds }
+    return { before, after: await proxy.usage(), seconds }
   } finally {
-    for (const child of children) if (child.connected) child.disconnect()
+    client.disconnect()
+    for (const one of running) one.stop()
   }
 }
 
@@ -55,7 +64,7 @@ export const run = async (
   { rounds = 5, mib = 1024 }: { rounds?: number; mib?: number }
 ): Promise<Omit<Report, "bench" | "node">> => {
   const cases = (["download", "upload", "both"] as const).flatMap((kind) =>
-    (["floor", "floor, loaded", "ours"] as const).map((subject) => ({ kind, subject }))
+    (Object.keys(proxies) as ReadonlyArray<Subject>).map((subject) => ({ kind, subject }))
   )
   const found = await interleaved(rounds, cases, ({ kind, subject }) => transfer(subject, kind, mib * MiB))
 

@@ -5,9 +5,9 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import type { Usage } from "./memory.usage.ts"
-import type { Running } from "./proxy.subjects.ts"
+import type { Running } from "./running.ts"
 
-const main = fileURLToPath(new URL("../../packages/gateway/src/main.ts", import.meta.url))
+const main = fileURLToPath(new URL("../../packages/gateway/dist/main.js", import.meta.url))
 
 export interface Program extends Running {
   readonly pid: number
@@ -23,7 +23,7 @@ export const startProgram = (
     const folder = mkdtempSync(join(tmpdir(), "bench-program-"))
     const file = join(folder, "blackgate.yml")
     writeFileSync(file, config)
-    const child = spawn(process.execPath, [...flags, main, "-c", file, ...args, "start"], {
+    const child = spawn(process.execPath, [...process.execArgv, ...flags, main, "-c", file, ...args, "start"], {
       stdio: ["ignore", "pipe", "inherit"]
     })
     child.once("exit", (code) => {

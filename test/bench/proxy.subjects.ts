@@ -1,22 +1,8 @@
-import type { ChildProcess } from "node:child_process"
-import { asked, heard, start } from "./children.ts"
-import type { Usage } from "./memory.usage.ts"
+import { start } from "./children.ts"
 import { startProgram } from "./program.ts"
 import { hasProgram } from "./proxy.load.ts"
 import { startNginx } from "./proxy.nginx.ts"
-
-/** A process that is measured, or that another one needs. */
-export interface Running {
-  readonly port: number
-  readonly usage: () => Usage | Promise<Usage>
-  readonly stop: () => void
-}
-
-const listening = async (child: ChildProcess): Promise<Running> => ({
-  port: (await heard<{ port: number }>(child)).port,
-  usage: () => asked<Usage>(child, {}),
-  stop: () => child.disconnect()
-})
+import { listening, type Running } from "./running.ts"
 
 export const startUpstream = (): Promise<Running> => listening(start("proxy.upstream.ts"))
 

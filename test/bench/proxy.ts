@@ -4,8 +4,9 @@ import { interleaved } from "./fresh.ts"
 import type { Usage } from "./memory.usage.ts"
 import type { Walk, Walked } from "./proxy.connections.ts"
 import { generator, type Job, load, type Loaded } from "./proxy.load.ts"
-import { hasNginx, proxies, type Running, startUpstream, type Subject, subjects } from "./proxy.subjects.ts"
+import { hasNginx, proxies, startUpstream, type Subject, subjects } from "./proxy.subjects.ts"
 import { median, quartiles, type Report, rounded, type Row } from "./report.ts"
+import type { Running } from "./running.ts"
 
 interface Part {
   readonly subject: Subject

@@ -2,8 +2,9 @@ import { heard, start } from "./children.ts"
 import { interleaved } from "./fresh.ts"
 import { cpuOf, startProgram } from "./program.ts"
 import { type Job, load } from "./proxy.load.ts"
-import { type Running, startUpstream } from "./proxy.subjects.ts"
+import { startUpstream } from "./proxy.subjects.ts"
 import { median, quartiles, type Report, rounded, type Row } from "./report.ts"
+import type { Running } from "./running.ts"
 import type { Floor } from "./workers.floor.ts"
 
 interface Subject {
