@@ -7,9 +7,8 @@ import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
 import { pipeline, Readable } from "node:stream"
 import { ReadBlock } from "../../packages/node/src/internal/ReadBlock.ts"
+import { counted, digestOf, MiB } from "../harness/counted.ts"
 import * as Gateway from "../harness/Gateway.ts"
-
-const MiB = 1024 * 1024
 
 /** Those that have come back, and are taken out again so that one test does not see another's. */
 const waiting = (): ReadonlyArray<ReadBlock> => Array.from({ length: ReadBlock.free }, () => ReadBlock.take())
@@ -66,21 +65,6 @@ describe("a block is used again when nobody has to do with it any more", () => {
     assert.notInstanceOf(ReadBlock.take().slice(), ReadBlock)
   })
 })
-
-/** A body that says at each place where that is, so that a block that was used too early shows. */
-function* counted(from: number, bytes: number): Generator<Buffer> {
-  const chunk = Buffer.allocUnsafe(MiB)
-  for (let done = 0; done < bytes; done += MiB) {
-    for (let i = 0; i < MiB; i += 4) chunk.writeUInt32LE((from * 65_536 * 4 + done + i) >>> 0, i)
-    yield Buffer.from(chunk)
-  }
-}
-
-const digestOf = (from: number, bytes: number): string => {
-  const hash = createHash("sha256")
-  for (const chunk of counted(from, bytes)) hash.update(chunk)
-  return hash.digest("hex")
-}
 
 /** An upstream that counts from what the path says: with a length, or in chunks. */
 const counting = (bytes: number) =>

@@ -1,8 +1,10 @@
-import { Proxy } from "@blackgate/http"
+import { Proxy, type Rewrite, Upstream } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect } from "effect"
+import { Deferred, Effect, Stream } from "effect"
 import { randomBytes } from "node:crypto"
+import { eventually } from "../harness/eventually.ts"
 import * as Gateway from "../harness/Gateway.ts"
+import * as Http2Upstream from "../harness/Http2Upstream.ts"
 import { type HttpMessage, status, values } from "../harness/HttpMessage.ts"
 import { response } from "../harness/RawUpstream.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
@@ -368,5 +370,76 @@ describe("22. a stream is passed on as it comes", { timeout: 30_000 }, () => {
         client.send(chunk(Buffer.from(part)))
         yield* (yield* upstream.wire(0)).until(part, ({ text }) => text.endsWith(part))
       }
+    }))
+})
+
+describe("a body that has been read on its way", { timeout: 30_000 }, () => {
+  const readBy = (read: (request: Rewrite.ProxyRequest) => Effect.Effect<unknown, unknown>, maxBodySize?: number) =>
+    Effect.gen(function*() {
+      const seen: Array<HttpMessage> = []
+      const upstream = yield* RawUpstream.answering(() => response("ok"), seen)
+      const gateway = yield* Gateway.withRoutes((group) =>
+        Proxy.route("/*", {
+          group,
+          upstream: upstream.url,
+          maxBodySize,
+          rewrite: (request) => Effect.as(read(request), request)
+        })
+      )
+      return { seen, gateway, client: yield* gateway.connect }
+    })
+  const framings = {
+    "with a length": (body: string) => `${head("POST / HTTP/1.1", `Content-Length: ${body.length}`)}${body}`,
+    "in chunks": (body: string) =>
+      `${head("POST / HTTP/1.1", "Transfer-Encoding: chunked")}${chunk(Buffer.from(body))}${lastChunk}`
+  }
+
+  for (const [framing, post] of Object.entries(framings)) {
+    for (const bytes of [5, 200_000]) {
+      it.live(`${framing}, ${bytes} bytes: goes on if Effect keeps it, as it does for text, JSON and array buffers`, () =>
+        Effect.gen(function*() {
+          const { client, gateway, seen } = yield* readBy(({ source }) => source.text)
+          client.send(post("x".repeat(bytes)))
+          assert.strictEqual(status(yield* client.message()), 200)
+          assert.strictEqual(seen[0]!.body.toString(), "x".repeat(bytes))
+          yield* gateway.quiet
+          yield* stillInStep(client)
+        }))
+
+      it.live(`${framing}, ${bytes} bytes: is a 500 at once if it was a stream, of which nobody has anything any more`, () =>
+        Effect.gen(function*() {
+          const { client, gateway, seen } = yield* readBy(({ source }) => Stream.runDrain(source.stream))
+          client.send(post("x".repeat(bytes)))
+          assert.strictEqual(status(yield* client.message()), 500)
+          yield* gateway.quiet
+          assert.deepStrictEqual(yield* gateway.outcomes(), { defect: 1 })
+          assert.strictEqual(seen.length, 0)
+          yield* stillInStep(client)
+        }))
+    }
+  }
+
+  it.live("is bounded as any other", () =>
+    Effect.gen(function*() {
+      const { client, gateway, seen } = yield* readBy(({ source }) => source.text, 10)
+      client.send(framings["in chunks"]("x".repeat(11)))
+      assert.strictEqual(status(yield* client.message()), 413)
+      yield* gateway.quiet
+      assert.strictEqual(seen.length, 0)
+    }))
+
+  it.live("goes on over HTTP/2, too", () =>
+    Effect.gen(function*() {
+      const upstream = yield* Http2Upstream.make()
+      const gateway = yield* Gateway.start({
+        upstream: yield* Upstream.make(upstream.url, { http: "2" }),
+        rewrite: (request) => Effect.as(request.source.text, request)
+      })
+      const client = yield* gateway.connect
+      client.send(framings["in chunks"]("hello"))
+      assert.strictEqual(status(yield* client.message()), 200)
+      const asked = yield* upstream.request(0)
+      yield* eventually("the end of the body", () => asked.ended)
+      assert.strictEqual(asked.body.toString(), "hello")
     }))
 })

@@ -1,6 +1,6 @@
 import type { Completion } from "@blackgate/core/Command"
 import * as HeaderList from "@blackgate/http/HeaderList"
-import type { Request, Response } from "@blackgate/http/Transport"
+import type { Incoming, Request, Response } from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -9,11 +9,18 @@ import type { Readable } from "node:stream"
 import { Client } from "./Client.ts"
 import type { Watcher } from "./Connections.ts"
 import { inform, serverResponse } from "./Downstream.ts"
+import { keptOf } from "./keptBody.ts"
 import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { type Silence, silenceOf, type Watched } from "./Silence.ts"
+import { isGone } from "./wholeBody.ts"
 
 const interrupted = Exit.interrupt()
+const lost = Exit.die(
+  new Error(
+    "the body of the request was read before it was sent: whoever reads it has to give the request a body of its own"
+  )
+)
 
 /** More interim responses than these are no progress. */
 const mostInterim = 100
@@ -42,6 +49,8 @@ export abstract class Exchange<C extends Carrier> implements Watcher, Watched {
 
   /** What it goes over, once it does. */
   protected carrier: C | undefined = undefined
+  /** The request's body, where that has been read before, and was kept. */
+  protected kept: Uint8Array | undefined = undefined
   /** The request's body, where that is a stream. */
   protected sending: Readable | undefined = undefined
   /** Whether all of the request is sent. */
@@ -85,6 +94,12 @@ export abstract class Exchange<C extends Carrier> implements Watcher, Watched {
     if (this.client.isGone) {
       this.client.abandon()
       return this.end(interrupted)
+    }
+    const { client, request } = this
+    if (isGone(request, client.request)) {
+      const kept = this.kept = keptOf(request)
+      if (kept === undefined) return this.end(lost)
+      if ((request.body as Incoming).limit?.take(kept.length) === false) return this.end(interrupted)
     }
     this.begin()
   }

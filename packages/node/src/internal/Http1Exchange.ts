@@ -4,6 +4,7 @@ import type { Request, Response } from "@blackgate/http/Transport"
 import type { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as HttpBody from "effect/http/HttpBody"
 import type * as Http from "node:http"
+import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import type { Dispatcher } from "undici"
 import { bodyOf } from "./bodyOf.ts"
@@ -15,9 +16,10 @@ import type { Cargo, DispatchOptions, Lane } from "./Lane.ts"
 import type { Origin } from "./Origins.ts"
 import { bytesOf, endsWithConnection, fieldsOf } from "./received.ts"
 import { isReplayable, isStale } from "./replay.ts"
+import { RequestBody } from "./RequestBody.ts"
 import { ResponseBody } from "./ResponseBody.ts"
 import { soon } from "./soon.ts"
-import { mayBeWhole, wholeOf } from "./wholeBody.ts"
+import { letGo, mayBeWhole, wholeOf } from "./wholeBody.ts"
 
 /**
  * An exchange over HTTP/1: the handler that undici calls back.
@@ -30,6 +32,8 @@ export class Http1Exchange extends Exchange<Dispatcher.DispatchController>
 {
   lane: Lane | undefined = undefined
   private readonly origin: Origin
+  /** What its request goes over. */
+  private connection: Net.Socket | undefined = undefined
   private begun = false
   private trailing: HeaderList.HeaderList | undefined = undefined
 
@@ -69,7 +73,7 @@ export class Http1Exchange extends Exchange<Dispatcher.DispatchController>
   }
 
   private requestBody(): Readable | Uint8Array | null {
-    const whole = wholeOf(this.request, this.client.request)
+    const whole = this.kept ?? wholeOf(this.request, this.client.request)
     if (whole !== undefined) return whole
     const body = bodyOf(this.request, this.client.request)
     if (body instanceof Readable) this.sending = body
@@ -86,9 +90,11 @@ export class Http1Exchange extends Exchange<Dispatcher.DispatchController>
 
   protected override delivering(body: ResponseBody | Buffer): Response["deliver"] {
     return (head, done) => {
-      const response = writable(this.request, head)
+      const streams = body instanceof ResponseBody
+      const response = writable(this.request, head, streams)
       if (response === undefined) return false
-      if (body instanceof ResponseBody) return body.into(response, head, done)
+      if (this.connection !== undefined) letGo(this.client.request, this.connection)
+      if (streams) return body.into(response, head, done)
       const wrote = writeWhole(response, head, body)
       done()
       return wrote
@@ -99,9 +105,12 @@ export class Http1Exchange extends Exchange<Dispatcher.DispatchController>
     // While the request waited inside of undici there was nothing to abort.
     if (this.over) return controller.abort(new Error("the exchange was given up"))
     this.carrier = controller
-    const { body } = this.request
-    this.lane?.begin(body._tag === "Incoming" ? body.trailers : undefined)
-    if (this.sending !== undefined) this.watchFor(this.request.idle)
+    const { lane, request: { body, idle }, sending } = this
+    lane?.begin(body._tag === "Incoming" ? body.trailers : undefined)
+    if (sending !== undefined) this.watchFor(idle)
+    if (body._tag !== "Incoming" || lane?.socket === undefined) return
+    this.connection = lane.socket
+    if (sending instanceof RequestBody) sending.goesTo(lane.socket)
   }
 
   onBodySent(): void {

@@ -77,7 +77,7 @@ export class Http2Exchange extends Exchange<Http2.ClientHttp2Stream> implements 
     this.heard = session.heard
     const { body: { _tag, ...body }, idle } = this.request
     const trailers = _tag === "Incoming" && "trailers" in body ? body.trailers : undefined
-    const content = bodyOf(this.request, this.client.request)
+    const content = this.kept ?? bodyOf(this.request, this.client.request)
     let stream: Http2.ClientHttp2Stream
     try {
       stream = this.carrier = session.open(headOf(this.request), {

@@ -31,7 +31,8 @@ export class Lane extends Client {
   hasHeard = false
   /** What its connection breaks off with, for as long as undici is told of it. */
   reset: Error | undefined = undefined
-  private socket: Net.Socket | undefined = undefined
+  /** Its connection. */
+  socket: Net.Socket | undefined = undefined
   private write: Net.Socket["write"] | undefined = undefined
   private readonly interim = new Interim()
   private exchanges = 0

@@ -1,8 +1,10 @@
 import type { BodyLimit } from "@blackgate/http/Transport"
-import type { IncomingMessage } from "node:http"
+import { IncomingMessage } from "node:http"
 import { Http2ServerRequest } from "node:http2"
+import type * as Net from "node:net"
 import { Readable } from "node:stream"
 import { ClientBroke } from "./ClientBroke.ts"
+import { Written } from "./Written.ts"
 
 /**
  * A request body under way. undici destroys what it reads from when an exchange breaks off. The client's own request has to outlive
@@ -14,6 +16,7 @@ export class RequestBody extends Readable {
   /** Called before the first byte is asked for: there is a permit, and a connection. */
   private readonly onRead: () => void
   private reading = false
+  private written: Written | undefined = undefined
 
   constructor(client: IncomingMessage | Http2ServerRequest, limit: BodyLimit | undefined, onRead: () => void) {
     super({ highWaterMark: 64 * 1024 })
@@ -25,6 +28,11 @@ export class RequestBody extends Readable {
   /** Whether there is nothing to send because the client has sent nothing. */
   get isStarved(): boolean {
     return this.readableLength === 0 && !this.client.readableEnded
+  }
+
+  /** It goes to this connection: whoever reads a part writes it there at once. */
+  goesTo(socket: Net.Socket): void {
+    this.written = new Written(socket, () => this.readableLength)
   }
 
   override _read(): void {
@@ -41,11 +49,13 @@ export class RequestBody extends Readable {
     const { client } = this
     client.off("data", this.onData).off("end", this.onEnd).off("error", this.onError).off("close", this.onClose)
     if (!client.readableEnded) client.pause()
+    this.written?.leave()
     callback(error)
   }
 
   private readonly onData = (chunk: Buffer): void => {
     if (this.limit?.take(chunk.length) === false) return this.onError()
+    if (this.written !== undefined && isOurs(this.client)) this.written.add(chunk)
     if (!this.push(chunk)) this.client.pause()
   }
 
@@ -62,6 +72,10 @@ export class RequestBody extends Readable {
     if (!this.client.readableEnded) this.onError()
   }
 }
+
+// Whether nobody else sees what comes of it. Of HTTP/2, parts are of what was read at once.
+const isOurs = (client: IncomingMessage | Http2ServerRequest): boolean =>
+  client instanceof IncomingMessage && client.listenerCount("data") === 1 && client.listenerCount("readable") === 0
 
 // A stream that the client resets ends like one that it has ended: Node ends the request, and then tells that it is closed. One that
 // is still open, or that we have closed by our answer, was ended.

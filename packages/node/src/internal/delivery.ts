@@ -5,11 +5,13 @@ import { serverResponse } from "./Downstream.ts"
 
 /**
  * Node's response to a request, if such a head, and a body behind it, can be written to it just so. What asks for more than that is
- * left to Effect: a request that is not whole, whose rest has to be dealt with, and responses that have no body.
+ * left to Effect: responses that have no body, and a request that is not whole, whose rest has to be dealt with; unless the response
+ * `streams`, as its upstream may still want the rest, and no client waits to be told whether it does.
  */
-export const writable = (request: Request, { status }: Head): Http.ServerResponse | undefined => {
+export const writable = (request: Request, { status }: Head, streams: boolean): Http.ServerResponse | undefined => {
   const response = serverResponse(request)
-  if (response === undefined || response.req.httpVersionMajor !== 1 || !response.req.complete) return undefined
+  if (response === undefined || response.req.httpVersionMajor !== 1) return undefined
+  if (!response.req.complete && (!streams || response.req.headers.expect !== undefined)) return undefined
   const hasBody = request.method !== "HEAD" && response.req.method !== "HEAD" && status !== 204 && status !== 205 &&
     status !== 304
   return hasBody && !response.headersSent && !response.destroyed ? response : undefined
