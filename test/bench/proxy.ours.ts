@@ -28,12 +28,13 @@ const setups: Record<string, () => readonly [Group.Options, Layer.Layer<never, n
 }
 
 const routes = (count: number) =>
-  Layer.mergeAll(
-    Layer.empty,
-    ...Array.from({ length: count }, (_, i) =>
-      // Of one method: the router registers others under each of all methods, and looks through all that it has for each.
-      Proxy.route(`/r${String(i).padStart(5, "0")}/*`, { group: Api, method: "GET", upstream }))
-  )
+  Proxy.routes(Array.from({ length: count }, (_, i) => ({
+    path: `/r${String(i).padStart(5, "0")}/*` as const,
+    group: Api,
+    // Of one method: the router registers others under each of all methods, and looks through all that it has for each.
+    method: "GET" as const,
+    upstream
+  })))
 
 const [group, Routes] = setups[how]!()
 

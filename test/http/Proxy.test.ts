@@ -534,6 +534,60 @@ describe("keys and groups", () => {
     }))
 })
 
+describe("many routes in one layer", () => {
+  const many = (all: (group: Group.Group) => Parameters<typeof Proxy.routes<never>>[0]) =>
+    Effect.gen(function*() {
+      const group = yield* Group.make("many", { pool: { maxConcurrent: 10 } })
+      const ask = yield* router(
+        Proxy.routes(all(group)).pipe(
+          Layer.provide(
+            Transport.layerMemory(({ method, upstream: { origin } }) =>
+              Effect.succeed(HttpServerResponse.text(`${method} ${origin}`))
+            )
+          )
+        )
+      )
+      const get = (path: string, init?: RequestInit) => Effect.scoped(Effect.map(ask(target(path, init)), bodyOf))
+      return { ask, get, outcomes: (key: string) => TestOutcomes.of(group, key) }
+    })
+
+  it.effect("each has its upstream, its method, and its path or its own key to be counted by", () =>
+    Effect.gen(function*() {
+      const { get, outcomes } = yield* many((group) => [
+        { path: "/users/*", group, upstream: "http://users.test" },
+        { path: "/orders/*", group, upstream: "http://orders.test", method: "GET", key: "reads" },
+        { path: "/orders/*", group, upstream: "http://writes.test", method: "POST" }
+      ])
+      assert.strictEqual(yield* get("/users/1"), "GET http://users.test")
+      assert.strictEqual(yield* get("/orders/1"), "GET http://orders.test")
+      assert.strictEqual(yield* get("/orders/1", { method: "POST" }), "POST http://writes.test")
+      assert.deepStrictEqual(yield* outcomes("/users/*"), { success: 1 })
+      assert.deepStrictEqual(yield* outcomes("reads"), { success: 1 })
+      assert.deepStrictEqual(yield* outcomes("/orders/*"), { success: 1 })
+    }))
+
+  it.effect("a path that could mean another of them is a 400", () =>
+    Effect.gen(function*() {
+      const { ask, get } = yield* many((group) => [
+        { path: "/a/*", group, upstream: "http://a.test" },
+        { path: "/a/b/*", group, upstream: "http://b.test" }
+      ])
+      assert.strictEqual(yield* get("/a/b/c"), "GET http://b.test")
+      assert.strictEqual((yield* Effect.scoped(ask(target("/a//b/c")))).status, 400)
+    }))
+
+  it.effect("the one whose options make no sense is named", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(many((group) => [
+        { path: "/a/*", group, upstream: url },
+        { path: "/b/*", group, upstream: "ftp://b.test" }
+      ]))
+      const defect = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
+      assert.instanceOf(defect, InvalidOptions.InvalidOptions)
+      assert.include(defect.message, "/b/*")
+    }))
+})
+
 describe("options that make no sense end the building of the layer, and are named", () => {
   const build = (options: object) =>
     Effect.gen(function*() {

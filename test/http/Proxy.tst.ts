@@ -38,6 +38,18 @@ describe("a route needs", () => {
     >()
   })
 
+  it("the same, where there are many", () => {
+    expect(Proxy.routes([
+      { path: "/a/*", group: Api, upstream: url },
+      { path: "/b/*", group: Api, upstream, method: "GET", timeout: "1 second" }
+    ])).type.toBe<Layer.Layer<never, never, HttpRouter.HttpRouter | Api | Transport.Transport>>()
+    expect(Proxy.routes(["a", "b"].map((name) => ({ path: `/${name}/*` as const, group, upstream })))).type.toBe<
+      Layer.Layer<never, never, HttpRouter.HttpRouter | Transport.Transport>
+    >()
+    expect(Proxy.routes<Api>).type.not.toBeCallableWith([{ group: Api, upstream: url }])
+    expect(Proxy.routes<Api>).type.not.toBeCallableWith([{ path: "a", group: Api, upstream: url }])
+  })
+
   it("of each request, what the effects of its options need", () => {
     const route = Proxy.route("/api/*", {
       group: Api,
