@@ -9,10 +9,18 @@ type Register = (completion: Attempt, ...args: ReadonlyArray<never>) => (() => v
 
 /** Work that is a callback: no fiber is forked, and its answer may come before its end. */
 export class CallbackWork implements Work {
+  private static readonly known = new WeakMap<Register, CallbackWork>()
   private readonly register: Register
 
-  constructor(register: Register) {
+  private constructor(register: Register) {
     this.register = register
+  }
+
+  /** One for each callback: commands that share that, as the routes of a gateway do, have one thing less each to be fetched for a call. */
+  static of(register: Register): CallbackWork {
+    let work = CallbackWork.known.get(register)
+    if (work === undefined) CallbackWork.known.set(register, work = new CallbackWork(register))
+    return work
   }
 
   start(call: Call): void {

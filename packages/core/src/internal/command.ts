@@ -71,7 +71,7 @@ export const callback = (
   options: any
 ): any => {
   checkUnsafe(key, ofCallback, options)
-  return command(key, options, new CallbackWork(register))
+  return command(key, options, CallbackWork.of(register))
 }
 
 export const promise = (

@@ -8,6 +8,7 @@ import type * as Retry from "@blackgate/core/Retry"
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Effectable from "effect/Effectable"
 import type * as Fiber from "effect/Fiber"
 import type * as HttpServerResponse from "effect/http/HttpServerResponse"
 import * as Option from "effect/Option"
@@ -24,6 +25,7 @@ import * as Failures from "./failures.ts"
 import { Forwarding } from "./Forwarding.ts"
 import { sendable, toEffect } from "./perform.ts"
 import { type Retrying, retryingWith } from "./retrying.ts"
+import { Serving } from "./Serving.ts"
 
 type Answer = HttpServerResponse.HttpServerResponse
 
@@ -55,7 +57,15 @@ type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 export const always = (): boolean => true
 
-/** What the requests of a route have in common. In one object, what each of them asks for first: of many routes, memory is slow. */
+/**
+ * The effect that answers the requests of a route, and what they have in common: one object, with what each of them asks for first, because
+ * of many routes memory is slow.
+ *
+ * Where the functions of the user are synchronous it waits for nothing but the exchange, and is a few calls of functions up to there
+ * and from there on: a generator would take a step of the fiber for each.
+ */
+// By prototype alone it is an effect: `extends Effectable.Class` would be dearer to make.
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export class Route {
   readonly transport: Transport["Service"] | undefined
   readonly forwarding: Forwarding | undefined
@@ -123,6 +133,18 @@ export class Route {
       : Effect.as(told(this.settings, failure), Failures.failure(failure))
   }
 }
+
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+export interface Route extends Effect.Effect<Answer, any, any> {}
+Object.setPrototypeOf(
+  Route.prototype,
+  Effectable.Prototype<Route>({
+    label: "ProxyRoute",
+    evaluate(fiber) {
+      return new Serving(this, fiber).answer()
+    }
+  })
+)
 
 // A handler finds the gateway's options as each request comes; they are the same ones as a rule.
 const forwardingOf = (own: Forwarded.Options | undefined) => {
