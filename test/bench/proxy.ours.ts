@@ -46,7 +46,9 @@ const Ready = Layer.effectDiscard(
 
 NodeRuntime.runMain(
   Layer.launch(
-    Layer.merge(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true }), Ready).pipe(
+    // Told when all routes are there: a server listens before.
+    Ready.pipe(
+      Layer.provideMerge(HttpRouter.serve(Routes, { disableLogger: true, disableListenLog: true })),
       Layer.provide([Api.layer(group), Undici.layer]),
       Layer.provide(
         NodeHttpServer.layer(() => createServer({ keepAliveTimeout: 600_000 }), {
