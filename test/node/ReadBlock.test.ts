@@ -4,11 +4,11 @@ import { Effect } from "effect"
 import { createHash } from "node:crypto"
 import { subscribe, unsubscribe } from "node:diagnostics_channel"
 import * as Http from "node:http"
-import type { AddressInfo } from "node:net"
 import { pipeline, Readable } from "node:stream"
 import { ReadBlock } from "../../packages/node/src/internal/ReadBlock.ts"
 import { counted, digestOf, MiB } from "../harness/counted.ts"
 import * as Gateway from "../harness/Gateway.ts"
+import * as HttpUpstream from "../harness/HttpUpstream.ts"
 
 /** Those that have come back, and are taken out again so that one test does not see another's. */
 const waiting = (): ReadonlyArray<ReadBlock> => Array.from({ length: ReadBlock.free }, () => ReadBlock.take())
@@ -68,21 +68,11 @@ describe("a block is used again when nobody has to do with it any more", () => {
 
 /** An upstream that counts from what the path says: with a length, or in chunks. */
 const counting = (bytes: number) =>
-  Effect.acquireRelease(
-    Effect.callback<Http.Server>((resume) => {
-      const server = Http.createServer(({ url = "/" }, response) => {
-        const [, from = "0", how] = url.split("/")
-        if (how === "length") response.setHeader("content-length", bytes)
-        pipeline(Readable.from(counted(Number(from), bytes)), response, () => {})
-      })
-      server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-    }),
-    (server) =>
-      Effect.sync(() => {
-        server.close()
-        server.closeAllConnections()
-      })
-  )
+  HttpUpstream.make(({ url = "/" }, response) => {
+    const [, from = "0", how] = url.split("/")
+    if (how === "length") response.setHeader("content-length", bytes)
+    pipeline(Readable.from(counted(Number(from), bytes)), response, () => {})
+  })
 
 /** Reads a body as fast as it can, or so that what it has not taken piles up before it; or breaks off in its midst. */
 const read = (port: number, path: string, how: "at once" | "slowly" | "in part") =>
@@ -112,9 +102,7 @@ describe("12. bodies that stream through one set of blocks keep apart", { timeou
       Effect.gen(function*() {
         const bytes = 8 * MiB
         const upstream = yield* counting(bytes)
-        const gateway = yield* Gateway.withRoutes((group) =>
-          Proxy.route("/*", { group, upstream: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` })
-        )
+        const gateway = yield* Gateway.withRoutes((group) => Proxy.route("/*", { group, upstream }))
         const readers = Array.from({ length: 12 }, (_, i) => i)
         const digests = yield* Effect.forEach(
           readers,
@@ -131,9 +119,7 @@ describe("12. bodies that stream through one set of blocks keep apart", { timeou
   it.live("what is written straight to a client gives its blocks back", () =>
     Effect.gen(function*() {
       const upstream = yield* counting(8 * MiB)
-      const gateway = yield* Gateway.withRoutes((group) =>
-        Proxy.route("/*", { group, upstream: `http://127.0.0.1:${(upstream.address() as AddressInfo).port}` })
-      )
+      const gateway = yield* Gateway.withRoutes((group) => Proxy.route("/*", { group, upstream }))
       // How much comes in one read is the kernel's to say: a stream of short ones has no blocks.
       yield* Effect.repeat(read(gateway.port, "/0/length", "at once"), { until: () => ReadBlock.free > 0, times: 20 })
       assert.isAbove(ReadBlock.free, 0)

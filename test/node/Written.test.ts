@@ -10,6 +10,7 @@ import { pipeline, Readable } from "node:stream"
 import { Written } from "../../packages/node/src/internal/Written.ts"
 import { counted, digestOf, MiB } from "../harness/counted.ts"
 import * as Gateway from "../harness/Gateway.ts"
+import * as HttpUpstream from "../harness/HttpUpstream.ts"
 import * as RawUpstream from "../harness/RawUpstream.ts"
 import { response } from "../harness/RawUpstream.ts"
 
@@ -34,12 +35,13 @@ const connection = Effect.acquireRelease(
 
 const isFreed = ({ byteLength }: Uint8Array): boolean => byteLength === 0
 
-/** Writes parts until the connection takes no more for now: the last one is under way. */
+/** Writes parts for as long as the system takes them at once: the last one is under way. */
 const fill = (socket: Net.Socket, written: Written): Uint8Array => {
   for (;;) {
     const part = new Uint8Array(MiB)
     written.add(part)
-    if (!socket.write(part)) return part
+    socket.write(part)
+    if (socket.writableLength > 0) return part
   }
 }
 
@@ -148,32 +150,19 @@ const partsOf = (path: string): ReadonlyArray<Buffer> =>
   parsed.filter(({ url }) => url === path).map(({ part }) => part)
 
 /** An upstream that sends each body back, or only says how long it was. */
-const receiving = Effect.acquireRelease(
-  Effect.callback<Http.Server>((resume) => {
-    const server = Http.createServer((request, response) => {
-      if (request.url!.startsWith("/echo")) return void pipeline(request, response, () => {})
-      let bytes = 0
-      request.on("data", (part: Buffer) => {
-        bytes += part.length
-        if (!request.url!.startsWith("/slowly")) return
-        request.pause()
-        setImmediate(() => request.resume())
-      })
-      request.on("end", () => response.end(String(bytes)))
-    })
-    server.listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-  }),
-  (server) =>
-    Effect.sync(() => {
-      server.close()
-      server.closeAllConnections()
-    })
-)
+const receiving = HttpUpstream.make((request, response) => {
+  if (request.url!.startsWith("/echo")) return void pipeline(request, response, () => {})
+  let bytes = 0
+  request.on("data", (part: Buffer) => {
+    bytes += part.length
+    if (!request.url!.startsWith("/slowly")) return
+    request.pause()
+    setImmediate(() => request.resume())
+  })
+  request.on("end", () => response.end(String(bytes)))
+})
 
-const urlOf = (server: Http.Server): string => `http://127.0.0.1:${(server.address() as Net.AddressInfo).port}`
-
-const gatewayTo = (upstream: Http.Server) =>
-  Gateway.withRoutes((group) => Proxy.route("/*", { group, upstream: urlOf(upstream) }))
+const gatewayTo = (upstream: string) => Gateway.withRoutes((group) => Proxy.route("/*", { group, upstream }))
 
 interface Upload {
   readonly path: string
@@ -251,7 +240,7 @@ describe("12. the parts of a request body are given back as they are written", {
     Effect.gen(function*() {
       const seen: Array<Buffer> = []
       const upstream = yield* receiving
-      const gateway = yield* Gateway.withRoutes((group) => Proxy.route("/*", { group, upstream: urlOf(upstream) }), {
+      const gateway = yield* Gateway.withRoutes((group) => Proxy.route("/*", { group, upstream }), {
         server: () => Http.createServer((request) => request.on("data", (part: Buffer) => seen.push(part)).pause())
       })
       const bytes = 4 * MiB

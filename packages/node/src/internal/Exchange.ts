@@ -1,6 +1,6 @@
 import type { Completion } from "@blackgate/core/Command"
 import * as HeaderList from "@blackgate/http/HeaderList"
-import type { Incoming, Request, Response } from "@blackgate/http/Transport"
+import type { Request, Response } from "@blackgate/http/Transport"
 import { UpstreamError } from "@blackgate/http/UpstreamError"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
@@ -95,11 +95,11 @@ export abstract class Exchange<C extends Carrier> implements Watcher, Watched {
       this.client.abandon()
       return this.end(interrupted)
     }
-    const { client, request } = this
-    if (isGone(request, client.request)) {
+    const { client, request, request: { body } } = this
+    if (body._tag === "Incoming" && isGone(client.request)) {
       const kept = this.kept = keptOf(request)
       if (kept === undefined) return this.end(lost)
-      if ((request.body as Incoming).limit?.take(kept.length) === false) return this.end(interrupted)
+      if (body.limit?.take(kept.length) === false) return this.end(interrupted)
     }
     this.begin()
   }

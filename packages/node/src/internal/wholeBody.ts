@@ -48,6 +48,5 @@ export const letGo = (client: Client["request"], socket: Net.Socket): void => {
   free(known.whole)
 }
 
-/** Whether somebody else has read of a body, so that it is not there any more. */
-export const isGone = ({ body }: Request, client: Client["request"]): boolean =>
-  body._tag === "Incoming" && client?.readableDidRead === true && !read.has(client)
+/** Whether somebody else has read of a request's body, so that it is not there any more. */
+export const isGone = (client: Client["request"]): boolean => client?.readableDidRead === true && !read.has(client)
