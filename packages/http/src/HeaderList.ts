@@ -9,6 +9,8 @@
 import { dual } from "effect/Function"
 import * as Headers from "effect/http/Headers"
 import { endToEnd } from "./internal/endToEnd.ts"
+import { fieldName } from "./internal/fieldName.ts"
+import { is, valueOf } from "./internal/named.ts"
 import { passedTrailers } from "./internal/trailers.ts"
 
 /**
@@ -43,9 +45,6 @@ export const empty: HeaderList = []
  */
 export const make = (...fields: ReadonlyArray<readonly [name: string, value: string]>): HeaderList => fields.flat()
 
-// Values are ASCII or Latin-1 and names are tokens, so lower case is all there is to comparing names.
-const is = (name: string, wanted: string): boolean =>
-  name.length === wanted.length && (name === wanted || name.toLowerCase() === wanted)
 
 /**
  * All values of a name, in their order.
@@ -81,9 +80,7 @@ export const get: {
   (name: string): (self: HeaderList) => string | undefined
   (self: HeaderList, name: string): string | undefined
 } = dual(2, (self: HeaderList, name: string): string | undefined => {
-  const wanted = name.toLowerCase()
-  for (let i = 0; i < self.length; i += 2) if (is(self[i]!, wanted)) return self[i + 1]
-  return undefined
+  return valueOf(self, name.toLowerCase())
 })
 
 /**
@@ -197,7 +194,7 @@ const prototype: object = Object.getPrototypeOf(Headers.empty)
 export const toHeaders = (self: HeaderList): Headers.Headers => {
   const fields: { [name: string]: string | Array<string> } = Object.create(prototype)
   for (let i = 0; i < self.length; i += 2) {
-    const name = self[i]!.toLowerCase()
+    const name = fieldName(self[i]!).lower
     const value = self[i + 1]!
     const before = fields[name]
     if (before === undefined) fields[name] = value

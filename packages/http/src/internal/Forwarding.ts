@@ -6,6 +6,7 @@ import * as Schema from "effect/Schema"
 import type * as Forwarded from "../Forwarded.ts"
 import type * as HeaderList from "../HeaderList.ts"
 import { token } from "./fields.ts"
+import type { FieldsByName } from "./fieldsByName.ts"
 import * as Elements from "./forwardedElements.ts"
 import { fromForwarded, fromXForwarded, type History, toldBy } from "./history.ts"
 import { bracket, isHost, peerOf, portOf } from "./hop.ts"
@@ -102,9 +103,9 @@ export class Forwarding {
     fields: Array<string>,
     raw: HeaderList.HeaderList,
     source: HttpServerRequest.HttpServerRequest,
+    { host }: FieldsByName,
     proto: string
   ): string | undefined {
-    const { host } = source.headers
     const peer = Option.getOrUndefined(source.peerAddress)
     const own: Own = {
       peer: peer === undefined ? undefined : peerOf(peer),

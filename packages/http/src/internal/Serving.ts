@@ -16,6 +16,7 @@ import { isSwitched, type Request as UpgradeRequest, type Switched } from "../Up
 import { endToEnd } from "./endToEnd.ts"
 import { Exchange } from "./Exchange.ts"
 import * as Failures from "./failures.ts"
+import { type FieldsByName, fieldsByName } from "./fieldsByName.ts"
 import type { Forwarding } from "./Forwarding.ts"
 import { Limit, limited } from "./limited.ts"
 import { refusal } from "./malformed.ts"
@@ -39,6 +40,7 @@ export class Serving {
   private readonly route: Route
   private readonly fiber: AnyFiber
   private readonly source: HttpServerRequest
+  private readonly fields: FieldsByName
   private readonly forwarding: Forwarding
   private readonly transport: Transport["Service"]
   /** What its connection is to be switched to. */
@@ -52,38 +54,39 @@ export class Serving {
     this.route = route
     this.fiber = fiber
     this.source = Context.getUnsafe(context, HttpServerRequest)
+    this.fields = fieldsByName(this.source)
     this.forwarding = route.forwarding ?? route.forwardingIn!(fiber)
     this.transport = route.transport ?? Context.getUnsafe(context as Context.Context<Transport>, Transport)
   }
 
   answer(): Effect.Effect<Answer, any, any> {
-    const { forwarding, route, source, transport } = this
-    const refused = refusal(source)
+    const { fields, forwarding, route, source, transport } = this
+    const refused = refusal(source, fields)
     if (refused !== undefined) {
       const told = refused === "" ? Effect.void : Effect.logInfo(`a request was refused: ${refused}`)
       return Effect.as(told, Failures.malformed)
     }
-    const passes = forwarding.passes(source.headers["via"])
+    const passes = forwarding.passes(fields["via"])
     if (passes >= forwarding.maxPasses) {
       return Effect.as(
         Effect.logWarning(`a loop: the request has passed ${forwarding.passedBy} ${passes} times before`),
         Failures.loopDetected
       )
     }
-    if (source.headers["upgrade"] === undefined) return this.receive(undefined)
+    if (fields["upgrade"] === undefined) return this.receive(undefined)
     const protocol = Upgrade.asked(source, route.upgrade, transport)
     return Effect.flatMap(protocol, (protocol) => this.receive(protocol))
   }
 
   private receive(protocol: string | Answer | undefined): Effect.Effect<Answer, any, any> {
-    const { fiber, forwarding, route, source } = this
+    const { fiber, fields, forwarding, route, source } = this
     const { maxBodySize, preserveHost, upstream } = route
-    const received = receive(source, upstream, preserveHost, forwarding)
+    const received = receive(source, fields, upstream, preserveHost, forwarding)
     const path = received && Path.resolve(received.path)
     if (received === undefined || path === undefined) return badRequest
     const found = Context.getOrUndefined(fiber.context, HttpRouter.RouteContext)
     if (!this.isSpelled(found, path) || !route.isOwn(source.method, path, path !== received.path)) return badRequest
-    if (HttpServerResponse.isHttpServerResponse(protocol)) return Effect.succeed(protocol)
+    if (protocol !== undefined && typeof protocol !== "string") return Effect.succeed(protocol)
     this.protocol = protocol
 
     const limit = maxBodySize === undefined ? undefined : this.limit = new Limit(maxBodySize)
@@ -91,10 +94,11 @@ export class Serving {
     if (body === undefined) return tooLarge(limit!)
 
     const request = path === received.path && body === received.body ? received : { ...received, path, body }
+    if (route.rewrite === undefined) return this.send(request, request)
     const rewritten = perform("rewrite", route.rewrite, request)
     return Effect.isEffect(rewritten)
-      ? Effect.flatMap(rewritten, (rewritten) => this.send(rewritten, request))
-      : this.send(rewritten, request)
+      ? Effect.flatMap(rewritten, (rewritten) => this.sendRewritten(rewritten, request))
+      : this.sendRewritten(rewritten, request)
   }
 
   // A route that was found by another spelling of its literal part: whoever is behind may find another one.
@@ -109,8 +113,11 @@ export class Serving {
     return route.spelled(path)
   }
 
-  private send(request: ProxyRequest | Answer, received: ProxyRequest): Effect.Effect<Answer, any, any> {
-    if (HttpServerResponse.isHttpServerResponse(request)) return Effect.succeed(request)
+  private sendRewritten(request: ProxyRequest | Answer, received: ProxyRequest): Effect.Effect<Answer, any, any> {
+    return HttpServerResponse.isHttpServerResponse(request) ? Effect.succeed(request) : this.send(request, received)
+  }
+
+  private send(request: ProxyRequest, received: ProxyRequest): Effect.Effect<Answer, any, any> {
     const { fiber, limit, protocol, route, source, transport } = this
     const { receiving, sending } = route
     let outgoing = toTransport(
@@ -141,7 +148,7 @@ export class Serving {
   }
 
   private receiveResponse(answer: Response | Answer, request: ProxyRequest, state: Exchange) {
-    if (HttpServerResponse.isHttpServerResponse(answer)) return Effect.succeed(answer)
+    if (isAnswer(answer)) return Effect.succeed(answer)
     this.deliver = answer.deliver
     const headers = endToEnd(answer.headers, "response")
     const trailing = answer.trailers === undefined ? undefined : announced(answer.headers)
@@ -150,18 +157,29 @@ export class Serving {
     const response: ProxyResponse = isSwitched(answer)
       ? { ...answer, statusText: reason(answer.statusText), headers }
       : responseOf(answer, headers)
-    const rewritten = perform("rewriteResponse", this.route.rewriteResponse, response, request)
+    const { rewriteResponse } = this.route
+    if (rewriteResponse === undefined) return this.respond(response, response, state)
+    const rewritten = perform("rewriteResponse", rewriteResponse, response, request)
     return Effect.isEffect(rewritten)
-      ? Effect.flatMap(rewritten, (rewritten) => this.respond(rewritten, response, state))
-      : this.respond(rewritten, response, state)
+      ? Effect.flatMap(rewritten, (rewritten) => this.respondRewritten(rewritten, response, state))
+      : this.respondRewritten(rewritten, response, state)
   }
 
-  private respond(
+  private respondRewritten(
     rewritten: ProxyResponse | Answer,
     response: ProxyResponse,
     state: Exchange
   ): Effect.Effect<Answer, any, any> {
-    if (HttpServerResponse.isHttpServerResponse(rewritten)) return Effect.succeed(rewritten)
+    return HttpServerResponse.isHttpServerResponse(rewritten)
+      ? Effect.succeed(rewritten)
+      : this.respond(rewritten, response, state)
+  }
+
+  private respond(
+    rewritten: ProxyResponse,
+    response: ProxyResponse,
+    state: Exchange
+  ): Effect.Effect<Answer, any, any> {
     if (!isSwitched(response)) return this.toResponse(rewritten, response)
     return rewritten.status === 101
       ? join(response, rewritten)
@@ -174,6 +192,9 @@ export class Serving {
     return Effect.succeed(toResponse(rewritten, response, this.deliver, this.fiber.context))
   }
 }
+
+// Effect's own question looks for a property that most of what is asked has not, in one place for all that ask: a slow one.
+const isAnswer = (answer: Response | Answer): answer is Answer => !Array.isArray(answer.headers)
 
 // Field by field: a copy of an object that nobody has seen before costs more than all else that is done to it.
 const responseOf = ({ body, status, statusText, trailers, version }: Response, headers: HeaderList): ProxyResponse => ({

@@ -1,4 +1,5 @@
 import type * as HttpServerRequest from "effect/http/HttpServerRequest"
+import type { FieldsByName } from "./fieldsByName.ts"
 import { remembered } from "./remembered.ts"
 
 // What Node's requests have that Effect's doesn't show. Those of HTTP/2 have a `stream`.
@@ -23,11 +24,11 @@ const doubted = new WeakSet<object>()
  * Why a request is refused, if it is. Whatever follows a refused one on its connection is, too, since where it begins is in doubt;
  * that is not worth a word, so the reason is empty.
  */
-export const refusal = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
+export const refusal = (source: HttpServerRequest.HttpServerRequest, fields: FieldsByName): string | undefined => {
   const { socket, stream } = source.source as Source
   const connection = stream === undefined ? socket ?? undefined : undefined
   if (connection !== undefined && doubted.has(connection)) return ""
-  const reason = malformed(source)
+  const reason = malformed(source, fields)
   if (reason !== undefined && connection !== undefined) doubted.add(connection)
   return reason
 }
@@ -57,9 +58,9 @@ const shownTarget = (url: string): string => shown(url.replace(/([?#]).+$/s, "$1
  * What is wrong with the head of a request that a server has let through, and that others could read in another way. Node takes any
  * coding in front of `chunked`, several Hosts or a strange one, and HTTP/0.9.
  */
-const malformed = (source: HttpServerRequest.HttpServerRequest): string | undefined => {
+const malformed = (source: HttpServerRequest.HttpServerRequest, fields: FieldsByName): string | undefined => {
   const { httpVersion, rawHeaders, stream, url } = source.source as Source
-  const { host, "transfer-encoding": coding } = source.headers
+  const { host, "transfer-encoding": coding } = fields
   const version = stream === undefined ? httpVersion : undefined
   if (version !== undefined && version !== "1.1" && version !== "1.0") return `it is of HTTP/${version}`
   // RFC 9112, section 6.1: in HTTP/1.0 it is a fault, and here nothing else than chunks can be read.

@@ -7,6 +7,8 @@
  * `docs/paths.md` has the table.
  */
 
+import { remembered } from "./remembered.ts"
+
 /** The path and the query of a request target in origin form. */
 export interface Target {
   /** As it is forwarded: the bytes received, dot segments resolved. */
@@ -23,8 +25,8 @@ export const split = (url: string): Target | undefined => {
   return { path, query: question === -1 ? "" : url.slice(question) }
 }
 
-// Most paths have nothing to resolve or to mistake.
-const isPlain = (path: string): boolean => !/[%;\\]|\/\/|\/\.\.?(?:\/|$)/.test(path)
+// Most paths have nothing to resolve or to mistake. Each is asked about twice.
+const isPlain = remembered((path) => !/[%;\\]|\/\/|\/\.\.?(?:\/|$)/.test(path))
 
 const badEscape = /%(?![0-9a-f]{2})/i
 const control = /%(?:[01][0-9a-f]|7f)/i

@@ -14,11 +14,10 @@ type Answer = HttpServerResponse.HttpServerResponse
  */
 export const perform = <A, Args extends ReadonlyArray<unknown>>(
   what: string,
-  f: ((value: A, ...args: Args) => A | Effect.Effect<A, any, any>) | undefined,
+  f: (value: A, ...args: Args) => A | Effect.Effect<A, any, any>,
   value: A,
   ...args: Args
 ): A | Effect.Effect<A | Answer, never, any> => {
-  if (f === undefined) return value
   try {
     const made = f(value, ...args)
     return Effect.isEffect(made)

@@ -5,6 +5,7 @@ import type { ProxyRequest } from "../Rewrite.ts"
 import type { Body } from "../Transport.ts"
 import type { Upstream } from "../Upstream.ts"
 import { endToEnd } from "./endToEnd.ts"
+import type { FieldsByName } from "./fieldsByName.ts"
 import type { Forwarding } from "./Forwarding.ts"
 import { originOf } from "./malformed.ts"
 import * as Path from "./path.ts"
@@ -24,6 +25,7 @@ interface Source {
 /** The request as it was received, ready to be rewritten; `undefined` if its target can't be one. */
 export const receive = (
   source: HttpServerRequest.HttpServerRequest,
+  byName: FieldsByName,
   upstream: Upstream,
   preserveHost: boolean,
   forwarding: Forwarding
@@ -35,12 +37,12 @@ export const receive = (
   const raw = node.rawHeaders ?? HeaderList.fromHeaders(source.headers)
   const fields = endToEnd(raw, "request")
   const headers = node.stream === undefined ? fields : withOneCookie(fields)
-  const host = source.headers["host"]
+  const { host } = byName
   if (preserveHost && host !== undefined) headers.push("host", host)
-  const clientAddress = forwarding.describe(headers, raw, source, schemeOf(source, node))
+  const clientAddress = forwarding.describe(headers, raw, source, byName, schemeOf(source, node))
   forwarding.addVia(headers, node.httpVersion ?? "1.1")
-  const body = bodyOf(source, node)
-  if (body._tag === "Incoming" && body.trailers !== undefined && source.headers["trailer"] !== undefined) {
+  const body = bodyOf(byName, node)
+  if (body._tag === "Incoming" && body.trailers !== undefined && byName["trailer"] !== undefined) {
     const names = announced(raw)
     if (names !== undefined) headers.push("trailer", names)
   }
@@ -70,10 +72,10 @@ const schemeOf = (source: HttpServerRequest.HttpServerRequest, { rawHeaders, soc
     (socket?.encrypted === true || (rawHeaders === undefined && url?.startsWith("https:") === true) ? "https" : "http")
 
 // By framing, never by method: a DELETE may have a body.
-const bodyOf = (source: HttpServerRequest.HttpServerRequest, node: Source): Body => {
-  const length = source.headers["content-length"]
+const bodyOf = (byName: FieldsByName, node: Source): Body => {
+  const length = byName["content-length"]
   if (length === "0") return HttpBody.empty
-  const has = length !== undefined || source.headers["transfer-encoding"] !== undefined ||
+  const has = length !== undefined || byName["transfer-encoding"] !== undefined ||
     node.stream?.endAfterHeaders === false ||
     (node.rawHeaders === undefined && node.body !== undefined && node.body !== null)
   if (!has) return HttpBody.empty

@@ -4,6 +4,7 @@ import * as HeaderList from "../HeaderList.ts"
 import type { ProxyRequest } from "../Rewrite.ts"
 import type { Request } from "../Transport.ts"
 import { token, wrongFields } from "./fields.ts"
+import { valueOf } from "./named.ts"
 import * as Path from "./path.ts"
 
 const visible = /^[\u0021-\u007e\u0080-\u00ff]*$/
@@ -58,4 +59,4 @@ const framed = (headers: HeaderList.HeaderList, body: ProxyRequest["body"]): Hea
 }
 
 const without = (headers: HeaderList.HeaderList, name: string): HeaderList.HeaderList =>
-  HeaderList.get(headers, name) === undefined ? headers : HeaderList.remove(headers, name)
+  valueOf(headers, name) === undefined ? headers : HeaderList.remove(headers, name)

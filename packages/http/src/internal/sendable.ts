@@ -4,6 +4,7 @@ import * as HeaderList from "../HeaderList.ts"
 import type { ProxyResponse } from "../Rewrite.ts"
 import type { Response } from "../Transport.ts"
 import { text, wrongFields } from "./fields.ts"
+import { valueOf } from "./named.ts"
 
 /** Whether it is the status of a response that a client can take for the last one (RFC 9110, section 15). */
 const isFinal = (status: number): boolean => Number.isInteger(status) && status >= 200 && status <= 599
@@ -12,10 +13,9 @@ const isFinal = (status: number): boolean => Number.isInteger(status) && status 
 export const unusable = ({ headers, status }: Response): string | undefined => {
   if (!isFinal(status)) return `its status was ${status}`
   // The coding ends here, so a body in another one would arrive as something else (RFC 9112, section 6.1).
-  const codings = HeaderList.getAll(headers, "transfer-encoding")
-  return codings.length === 0 || codings.join().toLowerCase() === "chunked"
-    ? undefined
-    : `its Transfer-Encoding was ${JSON.stringify(codings.join())}`
+  if (valueOf(headers, "transfer-encoding") === undefined) return undefined
+  const codings = HeaderList.getAll(headers, "transfer-encoding").join()
+  return codings.toLowerCase() === "chunked" ? undefined : `its Transfer-Encoding was ${JSON.stringify(codings)}`
 }
 
 /** A reason phrase, if it can be one. It is of no use to anybody, so one that can't is left away (RFC 9112, section 4). */

@@ -128,7 +128,7 @@ export class Http1Exchange extends Exchange<Dispatcher.DispatchController>
     statusText?: string
   ): void {
     if (this.over) return
-    const fields = fieldsOf(controller.rawHeaders, headers)
+    const fields = fieldsOf(controller.rawHeaders, headers, this.lane?.takeFirst())
     if (status < 200) return this.onInterim(status, fields)
     const trails = headers["transfer-encoding"] !== undefined && takesTrailers(this.request, status)
     this.onHead({

@@ -35,6 +35,7 @@ export class Lane extends Client {
   socket: Net.Socket | undefined = undefined
   private write: Net.Socket["write"] | undefined = undefined
   private readonly interim = new Interim()
+  private first: Buffer | undefined = undefined
   private exchanges = 0
   private trails = false
 
@@ -59,8 +60,16 @@ export class Lane extends Client {
   begin(trailers: (() => HeaderList) | undefined): void {
     this.isUsed = this.exchanges++ > 0
     this.hasHeard = false
+    this.first = undefined
     this.interim.expect()
     if (trailers !== undefined || this.trails) this.trail(trailers)
+  }
+
+  /** The first chunk that has come since then, if no other one has: once, for it is not to be kept in memory. */
+  takeFirst(): Buffer | undefined {
+    const { first } = this
+    this.first = undefined
+    return first
   }
 
   // A body is written in buffers, so a string that is the last chunk is undici's own.
@@ -96,11 +105,16 @@ export class Lane extends Client {
     socket.read = (size?: number) => {
       if (size === 0) return read.call(socket, size)
       const rest = interim.rest()
-      if (rest !== undefined) return rest
+      if (rest !== undefined) {
+        this.first = undefined
+        return rest
+      }
       const chunk: Buffer | null = read.call(socket, size)
       if (chunk === null) return null
+      const passed = interim.isExpected ? interim.filter(chunk) : chunk
+      this.first = this.hasHeard || passed === null ? undefined : passed
       this.hasHeard = true
-      return interim.isExpected ? interim.filter(chunk) : chunk
+      return passed
     }
   }
 }
