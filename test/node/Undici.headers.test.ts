@@ -2,6 +2,7 @@ import { Proxy, Rewrite } from "@blackgate/http"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer } from "effect"
 import { HttpMiddleware, HttpRouter, HttpServerResponse } from "effect/http"
+import { IpNetwork } from "effect/net"
 import * as Zlib from "node:zlib"
 import * as Gateway from "../harness/Gateway.ts"
 import { type HttpMessage, status, values } from "../harness/HttpMessage.ts"
@@ -191,6 +192,19 @@ describe("7. what is hop-by-hop stays on its hop", { timeout: 30_000 }, () => {
     Effect.gen(function*() {
       const { sent } = yield* exchange([host], { preserveHost: true })
       assert.deepStrictEqual(values(sent, "host"), ["gateway.test"])
+    }))
+
+  it.live("9. a host that middleware has put in the place of the client's is the one that is told of", () =>
+    Effect.gen(function*() {
+      const middleware = HttpRouter.middleware(
+        HttpMiddleware.xForwardedHeaders({ trustedProxies: [IpNetwork.fromStringUnsafe("127.0.0.0/8")] }),
+        { global: true }
+      )
+      const fields = [host, "X-Forwarded-For: 198.51.100.7", "X-Forwarded-Host: site.test"]
+      const { sent } = yield* exchange(fields, { middleware })
+      assert.deepStrictEqual(values(sent, "x-forwarded-host"), ["site.test"])
+      const preserved = yield* exchange(fields, { middleware, preserveHost: true })
+      assert.deepStrictEqual(values(preserved.sent, "host"), ["site.test"])
     }))
 
   it.live("10. the authority of an absolute-form target wins over Host", () =>
@@ -508,4 +522,14 @@ describe("8. the router's own middleware leaves a response right", { timeout: 30
         "Origin"
       ])
     }))
+})
+
+describe("7. a response with a folded field is a 502, as nobody agrees on what it says", { timeout: 30_000 }, () => {
+  for (const [name, fold] of [["by a space", "\r\n "], ["by a tab", "\r\n\t"], ["twice", "\r\n \r\n "]] as const) {
+    it.live(name, () =>
+      Effect.gen(function*() {
+        const answer = `HTTP/1.1 200 OK\r\nX-A: 1\r\nX-B: 2${fold}3\r\nX-C: 4\r\nContent-Length: 2\r\n\r\nok`
+        assert.strictEqual(status((yield* exchange([host], { answer })).got), 502)
+      }))
+  }
 })

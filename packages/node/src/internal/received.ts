@@ -20,7 +20,7 @@ const textOf = (part: string | Buffer): string => typeof part === "string" ? par
 
 /**
  * The fields that are parts of a chunk, in a third of the time: all that lies between the first and the last is read at once. `undefined`
- * where a part is not in its place, as one that was folded is not: undici has made that from several.
+ * where a part is not in its place: undici makes one of several for what the parser hands over in pieces.
  */
 const fieldsIn = (chunk: Buffer, parts: ReadonlyArray<string | Buffer>): HeaderList | undefined => {
   const first = parts[0]
