@@ -13,7 +13,8 @@ describe("4. where a server shows no raw fields, the host is judged all the same
   for (
     const host of ["", "u@a", "a/b", "a?b", "a#b", "a\\b", "a b", "a,b", "a:b", "[::1", "[", "[]", "%zz", "\u00e4"]
   ) {
-    it(`${JSON.stringify(host)} is none`, () => assert.strictEqual(askedOf(host), `its host is ${JSON.stringify(host)}`))
+    it(`${JSON.stringify(host)} is none`, () =>
+      assert.strictEqual(askedOf(host), `its host is ${JSON.stringify(host)}`))
   }
   it("no host is no fault of the request's", () => assert.isUndefined(asked({})))
 })

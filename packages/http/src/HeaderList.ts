@@ -45,7 +45,6 @@ export const empty: HeaderList = []
  */
 export const make = (...fields: ReadonlyArray<readonly [name: string, value: string]>): HeaderList => fields.flat()
 
-
 /**
  * All values of a name, in their order.
  *

@@ -41,7 +41,9 @@ export const isEndToEnd = (name: string): boolean => fieldName(name).kind === "p
 /** What `Connection` names, in lower case. */
 export const namedByConnection = (list: HeaderList): ReadonlySet<string> | undefined => {
   let named: Set<string> | undefined
-  for (let i = 0; i < list.length; i += 2) if (fieldName(list[i]!).kind === "connection") named = namedBy(list[i + 1]!, named)
+  for (let i = 0; i < list.length; i += 2) {
+    if (fieldName(list[i]!).kind === "connection") named = namedBy(list[i + 1]!, named)
+  }
   return named
 }
 

@@ -5,7 +5,7 @@ export interface FieldName {
 }
 
 /** What becomes of a field on its way to the other end; `rewritten` are those that the gateway writes anew, of a request. */
-export type Kind = "pass" | "drop" | "connection" | "te" | "rewritten"
+type Kind = "pass" | "drop" | "connection" | "te" | "rewritten"
 
 const known = new Map<string, FieldName>()
 const know = (kind: Kind, ...names: ReadonlyArray<string>): void => {

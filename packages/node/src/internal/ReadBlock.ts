@@ -82,9 +82,9 @@ export class ReadBlock extends ArrayBuffer {
 /** For `net.connect`: reads are synchronous, so that all connections can have one place for them. */
 export const onread = {
   buffer: Buffer.allocUnsafeSlow(size),
-  callback(this: Net.Socket, length: number, read: Uint8Array): boolean {
+  callback(this: Net.Socket, length: number): boolean {
     const chunk = length < least ? Buffer.allocUnsafe(length) : Buffer.from(ReadBlock.take(), 0, length)
-    chunk.set(length === size ? read : read.subarray(0, length))
+    onread.buffer.copy(chunk, 0, 0, length)
     return this.push(chunk)
   }
 }

@@ -47,7 +47,9 @@ const isList = (raw: unknown): raw is ReadonlyArray<string | Buffer> => Array.is
 
 /** undici reads it as UTF-8, and Node writes it as Latin-1. */
 export const bytesOf = (statusText: string | undefined): string | undefined =>
-  statusText === undefined || statusText === "OK" || /^[\t -~]*$/.test(statusText) ? statusText : Buffer.from(statusText).toString("latin1")
+  statusText === undefined || statusText === "OK" || /^[\t -~]*$/.test(statusText)
+    ? statusText
+    : Buffer.from(statusText).toString("latin1")
 
 /** Whether nothing but the end of the connection says where the body ends. */
 export const endsWithConnection = (headers: HeaderList): boolean => {
