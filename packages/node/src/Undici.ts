@@ -16,6 +16,7 @@ import * as Schema from "effect/Schema"
 import { stateOf } from "./internal/Offer.ts"
 import { Opening } from "./internal/Opening.ts"
 import { contextOf } from "./internal/secure.ts"
+import { keepTick } from "./internal/ticks.ts"
 import { TunnelDialer } from "./internal/TunnelDialer.ts"
 import { Tunnels } from "./internal/Tunnels.ts"
 import { Upstreams } from "./internal/Upstreams.ts"
@@ -68,6 +69,9 @@ const schema = Schema.Struct({
     })
   )
 })
+
+// As it loads: before an app has built what it is made of.
+keepTick()
 
 // What only OpenSSL can tell.
 const checkTls = (tls: UpstreamTls.Options) =>
