@@ -23,18 +23,20 @@ const setups: Record<string, () => readonly [Group.Options, Layer.Layer<never, n
     { pool: { maxConcurrent: 1, maxQueued: 0 }, circuit },
     Proxy.route("/*", { group: Api, upstream, timeout: "1 hour" })
   ],
-  "10 routes": () => [{ pool }, routes(10)],
-  "10,000 routes": () => [{ pool }, routes(10_000)]
+  "10 routes": () => [{ pool }, Proxy.routes(routes(10))],
+  "10,000 routes": () => [{ pool }, Proxy.routes(routes(10_000))],
+  "a table of 10": () => [{ pool }, Proxy.table("/*", routes(10))],
+  "a table of 10,000": () => [{ pool }, Proxy.table("/*", routes(10_000))]
 }
 
 const routes = (count: number) =>
-  Proxy.routes(Array.from({ length: count }, (_, i) => ({
+  Array.from({ length: count }, (_, i) => ({
     path: `/r${String(i).padStart(5, "0")}/*` as const,
     group: Api,
     // Of one method: the router registers others under each of all methods, and looks through all that it has for each.
     method: "GET" as const,
     upstream
-  })))
+  }))
 
 const [group, Routes] = setups[how]!()
 

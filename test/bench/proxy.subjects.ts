@@ -44,6 +44,8 @@ export const subjects = {
   "ours, full": ours("full"),
   "ours, ten routes": ours("10 routes"),
   "ours, 10,000 routes": ours("10,000 routes"),
+  "ours, a table of ten": ours("a table of 10"),
+  "ours, a table of 10,000": ours("a table of 10,000"),
   "the program, ten routes": program(10),
   "the program, 10,000 routes": program(10_000)
 } satisfies Record<string, Start>

@@ -57,6 +57,15 @@ const cases: Record<string, Case> = {
       { subject: "the program, 10,000 routes", load: { routes: 10_000 } }
     ]
   },
+  table: {
+    title: "10,000 routes in a table, against ten",
+    load: get,
+    least: 91,
+    of: [
+      { subject: "ours, a table of ten", load: { routes: 10 } },
+      { subject: "ours, a table of 10,000", load: { routes: 10_000 } }
+    ]
+  },
   routes: {
     title: "10,000 routes in Effect's router, against ten",
     load: get,

@@ -46,6 +46,9 @@ describe("a route needs", () => {
     expect(Proxy.routes(["a", "b"].map((name) => ({ path: `/${name}/*` as const, group, upstream })))).type.toBe<
       Layer.Layer<never, never, HttpRouter.HttpRouter | Transport.Transport>
     >()
+    expect(Proxy.table("/*", [{ path: "/a/*", group: Api, upstream: url }])).type.toBe<
+      Layer.Layer<never, never, HttpRouter.HttpRouter | Api | Transport.Transport>
+    >()
     expect(Proxy.routes<Api>).type.not.toBeCallableWith([{ group: Api, upstream: url }])
     expect(Proxy.routes<Api>).type.not.toBeCallableWith([{ path: "a", group: Api, upstream: url }])
   })

@@ -75,9 +75,11 @@ export const lenient = (path: string): string | undefined => {
 // The router registers a route with an optional parameter twice.
 const optional = /(\/:[^/()]*?)\?(\/?)/
 
+const anyhow = (): boolean => true
+
 /** Whether the literal parts of a route's path are spelled in a request's path just as they are in the route's. */
 export const spelledBy = (pattern: string): (path: string) => boolean => {
-  if (pattern === "*" || pattern === "/*") return () => true
+  if (pattern === "*" || pattern === "/*") return anyhow
   if (optional.test(pattern)) {
     const [withIt, without] = ["$1$2", "$2"].map((which) => spelledBy(pattern.replace(optional, which)))
     return (path) => withIt!(path) || without!(path)
