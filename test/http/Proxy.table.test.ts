@@ -59,6 +59,18 @@ describe("many routes in a table", () => {
       assert.strictEqual(yield* get("/ab"), "GET http://all.test")
     }))
 
+  it.effect("slashes at the end make no other route, however many", () =>
+    Effect.gen(function*() {
+      const { asked, get } = yield* behind("/*", (group) => [
+        { path: "/a", group, upstream: "http://a.test" },
+        { path: "/b/*", group, upstream: "http://b.test" },
+        { path: "/*", group, upstream: "http://all.test" }
+      ])
+      for (const path of ["/a/", `/a${"/".repeat(8000)}`]) assert.strictEqual((yield* asked(path)).status, 400, path)
+      assert.strictEqual(yield* get("/b/"), "GET http://b.test")
+      assert.strictEqual(yield* get("/"), "GET http://all.test")
+    }))
+
   it.effect("what is in none of them is nobody's, as in the router", () =>
     Effect.gen(function*() {
       const { asked } = yield* behind(

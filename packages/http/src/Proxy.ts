@@ -541,8 +541,8 @@ export const routes = <
  *
  * **Details**
  *
- * What Effect's router finds under `path` is looked up here in a table: the path itself, then the longest of those that take in what is below them
- * (`/users/*`). One that is in no route of the table is a 404. Otherwise each is what `route` would make of it: a path that is spelled
+ * What Effect's router finds under `path` is looked up here in a table: the path itself, then the longest of those that take in what is
+ * below them (`/users/*`). One that is in no route of the table is a 404. Otherwise each is what `route` would make of it: a path that is spelled
  * differently from its route's, or that an upstream could take for another route's, is a 400.
  *
  * The paths are whole, and literal: those behind `/api/*` begin with `/api`. One with a parameter, or two routes of one path and method, end
@@ -551,8 +551,8 @@ export const routes = <
  * **When to use**
  *
  * With thousands of routes: a request to any of ten thousand costs about a tenth more than one to ten, and in the router, which has to be
- * ready for parameters and expressions, a fifth to a quarter; and they are there at once. In Effect's router the table is one route; others of it that are more specific
- * than its `path` come first.
+ * ready for parameters and expressions, a fifth to a quarter; and they are there at once. In Effect's router the table is one route; others
+ * of it that are more specific than its `path` come first.
  *
  * **Example** (A path for each customer)
  *
