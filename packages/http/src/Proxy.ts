@@ -551,7 +551,7 @@ export const routes = <
  * **When to use**
  *
  * With thousands of routes: a request to any of ten thousand costs about a tenth more than one to ten, and in the router, which has to be
- * ready for parameters and expressions, a fifth to a quarter; and they are there at once. In Effect's router the table is one route; others
+ * ready for parameters and expressions, about a fifth; and they are there at once. In Effect's router the table is one route; others
  * of it that are more specific than its `path` come first.
  *
  * **Example** (A path for each customer)

@@ -93,7 +93,7 @@ export class PathTable<T extends object> {
     const literal = isPrefix ? path.slice(0, -2) : path
     const { base } = this
     if (notLiteral.test(literal)) throw wrong(path, "expected a literal path, with or without /* at its end")
-    if (literal !== base && !literal.startsWith(`${base}/`)) throw wrong(path, `expected a path below ${base}`)
+    if (literal !== base && !literal.startsWith(`${base}/`)) throw wrong(path, `expected a path below ${base || "/"}`)
     const entry = { method, value, literal, isPrefix }
     const isNew = this.strict.add(keyOf(literal), entry)
     if (!isNew || !this.lenient.add(keyOf(RequestPath.lenientOf(literal)), entry)) {
